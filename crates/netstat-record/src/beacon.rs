@@ -1,4 +1,4 @@
-//! Beacons: a program that calls the same foreign side again and again at regular times.
+//! Beacons: programs that connect to the same foreign side again and again at regular intervals.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,67 +13,69 @@ use crate::names::from_octets;
 use crate::reader::{Question, Reader};
 use crate::store::StoreError;
 
-/// Connections begun within this time of each other are one call, in milliseconds: a browser opens several at once.
+/// Connections that begin within this time of each other count as one call, in milliseconds. Browsers open several at
+/// once.
 const ONE_CALL: i64 = 2_000;
-/// Calls needed to speak of a beacon.
+/// The minimum number of calls of a beacon.
 pub const BEACON_CALLS: usize = 12;
-/// The shortest time that they must spread over, in milliseconds: two hours.
+/// The minimum time over which the calls of a beacon must be spread, in milliseconds: two hours.
 pub const BEACON_SPREAD: i64 = 2 * 3_600_000;
-/// Calls from which on a rhythm is worth a look, however short the time.
+/// The minimum number of calls of a candidate, however short the time.
 pub const CANDIDATE_CALLS: usize = 10;
-/// Shorter gaps than this, in milliseconds, are a busy program, no beacon.
+/// The minimum period in milliseconds; shorter intervals indicate a busy program rather than a beacon.
 const SHORTEST: i64 = 5_000;
-/// How far half of the gaps may be from the middle one, as a part of it. A beacon that waits 60 s give or take 30 % at random has
-/// 0.15; exact timers have 0.
+/// The maximum median deviation of the intervals from their median, as a fraction of it. A beacon that waits 60 s give
+/// or take 30 % at random has 0.15; exact timers have 0.
 const MOST_JITTER: f64 = 0.2;
-/// The part of the gaps that must be within half and one and a half of the middle one.
+/// The minimum share of the intervals that must be within 50 % to 150 % of the median.
 const REGULAR: f64 = 0.85;
-/// The network time protocol (RFC 5905) is a beacon by its nature.
+/// The port of the Network Time Protocol (RFC 5905), which is regular by nature.
 const NTP: u16 = 123;
 
-/// A rhythm.
+/// The regularity of calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rhythm {
-    /// How many calls.
+    /// The number of calls.
     pub calls: usize,
-    /// The middle gap between two calls, in milliseconds.
+    /// The median interval between two calls, in milliseconds.
     pub period: i64,
-    /// How far half of the gaps are from it at most, as a part of it: 0 is a clock.
+    /// The median deviation of the intervals from the period, as a fraction of it: 0 is perfectly regular.
     pub jitter: f64,
-    /// The first call.
+    /// The time of the first call.
     pub first: Millis,
-    /// The last call.
+    /// The time of the last call.
     pub last: Millis,
 }
 
 impl Rhythm {
-    /// Whether it is kept up long enough to speak of a beacon: [`BEACON_CALLS`] calls over [`BEACON_SPREAD`].
+    /// Whether it has lasted long enough to be a beacon: [`BEACON_CALLS`] calls over [`BEACON_SPREAD`].
     pub fn is_beacon(&self) -> bool {
         self.calls >= BEACON_CALLS && self.last.saturating_sub(self.first) >= BEACON_SPREAD
     }
 }
 
-/// A program that calls a foreign side in a rhythm.
+/// A program that connects to a foreign side at regular intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beacon {
-    /// Which program.
+    /// The program.
     pub program: Arc<Program>,
-    /// The script that it runs, where it is an interpreter: each script is a program of its own.
+    /// The script, if the program is an interpreter; each script counts as a program of its own.
     pub script: Option<Arc<[u8]>>,
-    /// Whom it calls.
+    /// The foreign address and port.
     pub foreign: (IpAddr, u16),
-    /// Over which protocol.
+    /// The protocol.
     pub protocol: Protocol,
-    /// How.
+    /// The regularity of the calls.
     pub rhythm: Rhythm,
 }
 
-/// Whether calls begun at these moments have a rhythm: many over hours, with gaps that are all about the same.
+/// Returns the rhythm of calls that begin at these times if they are a beacon: many calls over hours, at nearly equal
+/// intervals. `None` otherwise.
 pub fn rhythm(calls: &[Millis]) -> Option<Rhythm> {
     candidate(calls).filter(Rhythm::is_beacon)
 }
 
-/// Whether calls begun at these moments have a rhythm so far, with gaps that are all about the same.
+/// Returns the rhythm of calls that begin at these times if their intervals are nearly equal so far. `None` otherwise.
 fn candidate(calls: &[Millis]) -> Option<Rhythm> {
     let mut times = calls.to_vec();
     times.sort_unstable();
@@ -105,14 +107,14 @@ fn candidate(calls: &[Millis]) -> Option<Rhythm> {
     })
 }
 
-/// The value in the middle; of an even number the lower one.
+/// Returns the median; the lower of the two middle values if there is an even number of them. `None` if there are none.
 fn middle(values: &[i64]) -> Option<i64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
-/// Those that call most often first.
+/// Sorts by the number of calls, the most first.
 fn sort(found: &mut [Beacon]) {
     type Order<'a> = (Option<&'a [u8]>, &'a [u8], Option<&'a [u8]>, IpAddr, u16, u8);
     fn order(beacon: &Beacon) -> Order<'_> {
@@ -133,11 +135,11 @@ fn sort(found: &mut [Beacon]) {
     });
 }
 
-/// The rhythms in the flows that `each` shows, which began at `since` or later; with `candidates` also those that are not yet sure.
-/// Time servers are left out.
+/// Returns the rhythms in the flows passed by `each` that began at `since` or later. With `candidates`, those that have
+/// not yet lasted long enough are included. Time servers are left out.
 ///
 /// # Errors
-/// Those of `each`.
+/// Returns the error of `each`, if any.
 pub fn collect_rhythms(
     since: Millis,
     candidates: bool,
@@ -149,7 +151,7 @@ pub fn collect_rhythms(
     Ok(found)
 }
 
-/// How long and how often calls must go on to be looked at.
+/// The minimum number and duration of calls, and the function that judges them.
 #[derive(Clone, Copy, Debug)]
 struct Least {
     calls: usize,
@@ -170,18 +172,20 @@ const CANDIDATE: Least = Least {
 };
 
 impl Reader {
-    /// The programs that have called a foreign side in a rhythm since `since`, by the number of calls. Time servers are left out.
+    /// Returns the programs that have connected to a foreign side at regular intervals since `since`, ordered by the
+    /// number of calls. Time servers are left out.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
         self.rhythms(since, filter, BEACON)
     }
 
-    /// As [`Reader::beacons`], with those that call in a rhythm but have not yet done so often or long enough ([`Rhythm::is_beacon`]).
+    /// Like [`Reader::beacons`], but includes programs that have not yet connected often or long enough
+    /// ([`Rhythm::is_beacon`]).
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn beacon_candidates(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
         self.rhythms(since, filter, CANDIDATE)
     }
@@ -195,9 +199,10 @@ impl Reader {
         Ok(found)
     }
 
-    /// Of all flows: the database counts who called whom how often, and only the times of those with enough calls are looked at.
+    /// Returns the rhythms in all flows. The database counts the connections of each program to each foreign side, and
+    /// only the times of those with enough calls are examined.
     fn all_rhythms(&mut self, since: Millis, least: Least) -> Result<Vec<Beacon>, StoreError> {
-        // For `kind` see the schema. Calls are those of `some_rhythms`.
+        // For `kind` see the schema. The conditions match those of `some_rhythms`.
         let calls = format!(
             "FROM flow f INDEXED BY flow_first JOIN process p ON p.id = f.process
              WHERE f.first >= ?1 AND f.kind >> 11 & 1 AND NOT (f.kind & 1 AND f.remote_port = {NTP})
@@ -259,7 +264,7 @@ impl Reader {
     }
 }
 
-/// The rhythms in the flows that `each` shows.
+/// Returns the rhythms in the flows passed by `each`.
 fn of_flows(
     since: Millis,
     judge: fn(&[Millis]) -> Option<Rhythm>,
@@ -286,7 +291,7 @@ fn of_flows(
                 foreign,
                 flow.foreign.1,
                 flow.protocol,
-                // In a fleet each computer calls by its own clock.
+                // In a fleet each computer has a clock of its own.
                 flow.boot.host.clone(),
             );
             let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
@@ -316,7 +321,7 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
 
-    /// Numbers between 0 and 1 without a pattern, always the same.
+    /// Returns a fixed sequence of pseudorandom numbers between 0 and 1.
     fn random(seed: u64) -> impl FnMut() -> f64 {
         let mut state = seed;
         move || {
@@ -327,7 +332,7 @@ mod tests {
         }
     }
 
-    /// Calls with this gap, each moved by up to `jitter` of it either way.
+    /// Returns calls with this interval, each shifted by up to `jitter` of it either way.
     fn calls(count: usize, gap: i64, jitter: f64) -> Vec<Millis> {
         let mut random = random(count as u64);
         let mut now = 0;
@@ -366,12 +371,12 @@ mod tests {
         assert_eq!(rhythm(&calls(60, MINUTE, 0.0)), None, "one hour");
         assert_eq!(rhythm(&calls(5000, 3_000, 0.0)), None, "every three seconds");
         assert_eq!(rhythm(&[]), None);
-        // Ten calls in 90 seconds are worth a look.
+        // Ten calls in 90 seconds make a candidate.
         assert!(candidate(&calls(10, 10_000, 0.0)).is_some_and(|found| !found.is_beacon()));
         assert_eq!(candidate(&calls(9, 10_000, 0.0)), None);
     }
 
-    /// A page that a person looks at: bursts of connections while it is read, and nothing between.
+    /// A web page that a person reads: bursts of connections, and nothing in between.
     #[test]
     fn a_person_on_the_web_is_no_beacon() {
         let mut random = random(7);
@@ -387,8 +392,8 @@ mod tests {
         assert_eq!(rhythm(&times), None);
     }
 
-    /// A page that asks every 30 seconds, over connections that the server keeps open for a few questions, while a tab is looked
-    /// at.
+    /// A page that polls every 30 seconds while its tab is visible, over connections that the server keeps open for a
+    /// few requests.
     #[test]
     fn a_page_that_polls_over_kept_connections_is_no_beacon() {
         let mut random = random(3);
@@ -396,7 +401,7 @@ mod tests {
         let mut times = Vec::new();
         for _ in 0..60 {
             times.push(now);
-            // So many questions until the connection is closed; sometimes the tab is in the background.
+            // The number of requests until the connection is closed; sometimes the tab is in the background.
             let questions = 1 + (random() * 20.0) as i64;
             let pause = if random() < 0.3 {
                 (random() * 30.0 * MINUTE as f64) as i64
@@ -408,7 +413,7 @@ mod tests {
         assert_eq!(rhythm(&times), None);
     }
 
-    /// Both ways must see the same calls: with a filter that wants everything, and without one.
+    /// Both implementations must find the same calls: with a filter that accepts everything, and without one.
     #[test]
     fn counted_by_the_database_they_are_the_same() {
         let directory = tempfile::tempdir().unwrap();
@@ -474,7 +479,7 @@ mod tests {
                 asked_name: None,
             };
             batch.insert(&flow, None).unwrap();
-            // A clock beside all that.
+            // A clock in addition to all that.
             if call % 20 == 0 {
                 let clock = crate::NewFlow {
                     foreign: ([203, 0, 113, 77].into(), 8443),

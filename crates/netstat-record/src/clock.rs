@@ -1,23 +1,24 @@
-//! The store's own sense of time, by which old flows are forgotten.
+//! The store's own sense of time, which decides when old flows are removed.
 //!
-//! The time of day may be wrong: a computer without a battery starts in 1970, a typing error sets the year 2036. Whoever forgets old
-//! flows by it loses the whole record in one such hour. So the store has a clock of its own: it goes on with the time since boot, and
-//! follows the time of day slowly, by a day in an hour at most, and not at all in the first hour after a jump. Everything that a wrong
-//! clock can cost is then a day's worth of the oldest flows for each hour that it stays wrong, beginning with the second.
+//! The time of day may be wrong: a computer without a battery starts in 1970, a typing error sets the year 2036.
+//! Removing old flows by it could lose the whole record within an hour. The store therefore has a clock of its own,
+//! which advances with the time since boot. It follows the time of day slowly, by at most a day per hour, and not at
+//! all during the first hour after a jump. A wrong clock can thus cost at most a day's worth of the oldest flows for
+//! each hour that it stays wrong, beginning with the second.
 
 use crate::flow::Millis;
 
-/// A difference that is followed at once, in milliseconds: the slow corrections of a time service.
+/// The difference that is followed at once, in milliseconds: it allows for the gradual corrections of a time service.
 pub(crate) const CLOCK_JUMP: i64 = 2_000;
-/// One hour, in milliseconds: how long a jump is only watched.
+/// One hour in milliseconds: how long a jump is only watched.
 const HOUR: i64 = 3_600_000;
-/// How much quicker than time itself the store's clock may go: with time itself a day in an hour.
+/// How much faster than time itself the store's clock may run; together they make a day per hour.
 const CATCHING_UP: i64 = 23;
 
-/// What a store has kept of the clocks.
+/// The clock readings that a store has saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoredClock {
-    /// Whether it was written in this boot, so that the time since boot has gone on from there.
+    /// Whether they were saved during this boot, so that the time since boot has continued from there.
     pub(crate) same_boot: bool,
     /// The time since boot, in milliseconds.
     pub(crate) since_boot: i64,
@@ -27,7 +28,7 @@ pub(crate) struct StoredClock {
     pub(crate) sense: Millis,
 }
 
-/// All clocks at one moment.
+/// The readings of all clocks at one point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The time since boot, in milliseconds.
@@ -38,16 +39,17 @@ pub(crate) struct Reading {
     pub(crate) sense: Millis,
 }
 
-/// The store's clock while a recorder runs.
+/// The store's clock while a recorder is running.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoreClock {
     last: Reading,
-    /// When the time of day was last seen to have jumped, by the time since boot.
+    /// When the time of day was last seen to jump, in milliseconds since boot; `None` if it has not, or is followed
+    /// again.
     jumped: Option<i64>,
 }
 
 impl StoreClock {
-    /// The clock at the start of a recorder. `last_alive`: when an earlier version last wrote.
+    /// Starts the clock for a recorder. `last_alive` is the time when an earlier version last wrote.
     pub(crate) fn start(
         stored: Option<StoredClock>,
         last_alive: Option<Millis>,
@@ -72,7 +74,8 @@ impl StoreClock {
         }
     }
 
-    /// Goes on to now. Returns by how much the time of day has jumped since the last time, in milliseconds; 0: not at all.
+    /// Advances to the current time. Returns by how much the time of day has jumped since the last call, in
+    /// milliseconds; 0 if it has not.
     pub(crate) fn advance(&mut self, since_boot: i64, wall: Millis) -> i64 {
         let passed = since_boot.saturating_sub(self.last.since_boot).max(0);
         let jump = wall.saturating_sub(self.last.wall).saturating_sub(passed);
@@ -100,7 +103,7 @@ impl StoreClock {
         jump
     }
 
-    /// The clocks as they were last read.
+    /// The last readings of the clocks.
     pub(crate) fn reading(&self) -> Reading {
         self.last
     }
@@ -133,7 +136,7 @@ mod tests {
         }
         let moved = clock.reading().sense - NOW - 7_202_000;
         assert!((22 * HOUR..=24 * HOUR).contains(&moved), "{moved}");
-        // Set right again: it comes back as slowly, and then goes with the time of day.
+        // After the clock is corrected, the store's time returns as slowly and then follows the time of day.
         for second in 7_203..=3 * 3_600 + 7_203 {
             clock.advance(second * 1_000, NOW + second * 1_000);
         }

@@ -1,6 +1,6 @@
-//! Community ID: the same name for a connection in Zeek, Suricata, Elastic and here.
+//! Community ID: an identifier of connections shared with Zeek, Suricata and Elastic.
 //!
-//! Version 1, with seed 0: <https://github.com/corelight/community-id-spec>.
+//! Version 1 with seed 0: <https://github.com/corelight/community-id-spec>.
 
 use std::net::IpAddr;
 
@@ -11,9 +11,10 @@ use sha1::{Digest, Sha1};
 
 use crate::flow::Flow;
 
-/// The Community ID of a connection between two sides; `None` for what has no other side, and for protocols other than TCP and UDP.
+/// Returns the Community ID of a connection between two sides; `None` if there is no foreign side, and for protocols
+/// other than TCP and UDP.
 pub fn community_id(protocol: Protocol, local: (IpAddr, u16), foreign: (IpAddr, u16)) -> Option<String> {
-    // The numbers of RFC 790.
+    // The protocol numbers of RFC 790.
     let number = match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
@@ -43,7 +44,7 @@ pub fn community_id(protocol: Protocol, local: (IpAddr, u16), foreign: (IpAddr, 
 }
 
 impl Flow {
-    /// Its Community ID; `None` for a listener.
+    /// Returns the Community ID of the flow; `None` for a listener.
     pub fn community_id(&self) -> Option<String> {
         community_id(self.protocol, self.local, self.foreign)
     }

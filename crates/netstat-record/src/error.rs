@@ -60,7 +60,7 @@ fn said(error: &rusqlite::Error) -> String {
 }
 
 impl StoreError {
-    /// Whether there was no room, or the device failed: worth another try later.
+    /// Whether there was no room or the device failed, so that a later attempt may succeed.
     pub fn is_temporary(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
         match self {
@@ -72,7 +72,7 @@ impl StoreError {
         }
     }
 
-    /// The same error with the file's name in it.
+    /// Returns the error with the file's name added.
     pub fn in_file(self, path: &Path) -> StoreError {
         match self {
             StoreError::Statement(error) => StoreError::Sqlite(path.to_owned(), error),
@@ -80,7 +80,7 @@ impl StoreError {
         }
     }
 
-    /// Whether it is about one row, so that the others can still be had.
+    /// Whether it concerns a single row, so that the others can still be read.
     pub(crate) fn is_of_row(&self) -> bool {
         use rusqlite::Error::QueryReturnedNoRows;
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};

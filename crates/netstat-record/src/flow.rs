@@ -1,4 +1,4 @@
-//! A connection that has been, or still is: one row of the record.
+//! A past or present connection: one row of the record.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use netstat_model::{Direction, Endpoint, EventOrigin, Fact, Family, Protocol, ShortName, State};
 use netstat_model::{Holders, Subject};
 
-/// Milliseconds since 1970-01-01 in UTC: how the record keeps moments.
+/// Milliseconds since 1970-01-01 00:00 UTC, the record's format of times.
 pub type Millis = i64;
 
-/// A program as the record knows it. Names come from outside: escape before printing.
+/// A program in the record. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
-    /// Its number in this record.
+    /// The id in this record.
     pub id: i64,
-    /// The path of the program file; `None` when the process had ended before it could be read.
+    /// The path of the program file; `None` if the process had ended before it could be read.
     pub path: Option<Vec<u8>>,
-    /// The kernel's short name.
+    /// The kernel's short name (`comm`).
     pub name: Vec<u8>,
 }
 
 impl Program {
-    /// The file name, or the kernel's short name where the file is not known.
+    /// The name to show: the file name, or the kernel's short name if the path is not known.
     pub fn shown(&self) -> &[u8] {
         match &self.path {
             Some(path) => path.rsplit(|&byte| byte == b'/').next().unwrap_or(path),
@@ -33,93 +33,93 @@ impl Program {
 /// The process behind a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its number in this record.
+    /// The id in this record.
     pub id: i64,
-    /// Process id.
+    /// The process id.
     pub pid: u32,
-    /// Start time in clock ticks since boot; `None`: not known.
+    /// The start time in clock ticks since boot; `None` if not known.
     pub start_ticks: Option<u64>,
-    /// Its program.
+    /// The program it ran.
     pub program: Arc<Program>,
-    /// The systemd unit it ran in.
+    /// The systemd unit it ran in; `None` if there was none.
     pub unit: Option<Arc<[u8]>>,
-    /// The container it ran in: `docker 0123456789ab`.
+    /// The container it ran in, such as `docker 0123456789ab`; `None` if there was none.
     pub container: Option<Arc<[u8]>>,
-    /// The name of that container, as its manager had it.
+    /// The name that the container's manager had for it; `None` if not known.
     pub container_name: Option<Arc<[u8]>>,
-    /// A hash of its command line, the same for the same arguments.
+    /// A hash of the command line, which is the same for the same arguments; `None` if not known.
     pub command: Option<u64>,
-    /// The path of the script that its program, an interpreter, runs.
+    /// The path of the script that its program, an interpreter, ran; `None` if there was none.
     pub script: Option<Arc<[u8]>>,
 }
 
-/// One row.
+/// A flow: one row of the record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
-    /// Its number in this record: later ones are greater.
+    /// The id in this record, which grows from flow to flow.
     pub id: i64,
-    /// When it was first seen.
+    /// When the flow was first seen.
     pub first: Millis,
-    /// When it was last seen, or closed.
+    /// When the flow was last seen, or closed.
     pub last: Millis,
-    /// Whether it was seen to end.
+    /// Whether its end was observed.
     pub closed: bool,
-    /// Whether its beginning was seen; else it is older than `first`.
+    /// Whether its beginning was observed; otherwise the flow is older than `first`.
     pub begun: bool,
-    /// Transport protocol.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Address family.
+    /// The address family.
     pub family: Family,
-    /// The local side.
+    /// The local address and port.
     pub local: (IpAddr, u16),
-    /// The foreign side; unspecified address and port 0 for a listener.
+    /// The foreign address and port; unspecified address and port 0 for a listener.
     pub foreign: (IpAddr, u16),
-    /// Who began.
+    /// The side that initiated the connection.
     pub direction: Direction,
-    /// The last state before the end, or so far.
+    /// The last state before the end, or the last one known so far.
     pub state: State,
-    /// How its end, or its last news, was learned.
+    /// How its end, or the last event so far, was observed.
     pub origin: EventOrigin,
-    /// The process, where one is known.
+    /// The process; `None` if not known.
     pub process: Option<Arc<Process>>,
-    /// User id.
+    /// The user id.
     pub user: Fact<u32>,
-    /// Number of the network namespace's inode.
+    /// The inode of the network namespace.
     pub namespace: Fact<u32>,
     /// Payload bytes sent.
     pub sent: Fact<u64>,
     /// Payload bytes received.
     pub received: Fact<u64>,
-    /// Segments sent again.
+    /// Segments retransmitted.
     pub retransmits: Fact<u32>,
-    /// Smoothed round-trip time in microseconds.
+    /// The smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
-    /// The name that a program of this computer asked for before it connected, by the DNS answers that were seen. A hint and no proof:
-    /// whoever can send packets can forge an answer.
+    /// The name that a program on this computer asked for before it connected, according to observed DNS answers;
+    /// `None` if there was none. It is a hint and no proof: whoever can send packets can forge an answer.
     pub asked_name: Option<Arc<[u8]>>,
-    /// The host and boot it belongs to.
+    /// The computer and the boot that the flow belongs to.
     pub boot: Arc<Boot>,
 }
 
-/// One start of one computer.
+/// A boot of a computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// Its number in this record.
+    /// The id in this record.
     pub id: i64,
-    /// The computer's name. Escape before printing.
+    /// The name of the computer. Escape before printing.
     pub host: Vec<u8>,
     /// The kernel's id of this boot (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
 }
 
 impl Flow {
-    /// Whether its bytes are those up to [`Flow::last`]. Those of a UDP socket are read when it is closed or gets another peer; before,
-    /// they are a lower bound.
+    /// Whether the byte counts are those up to [`Flow::last`]. Those of a UDP socket are read when it is closed or gets
+    /// another peer; until then they are a lower bound.
     pub fn bytes_are_final(&self) -> bool {
         self.closed || self.protocol == Protocol::Tcp
     }
 
-    /// How long it lasted, or has lasted so far, in milliseconds; at least this, where the beginning was not seen.
+    /// The duration so far in milliseconds; a lower bound if the beginning was not observed.
     pub fn duration(&self) -> u64 {
         u64::try_from(self.last - self.first).unwrap_or(0)
     }
@@ -180,32 +180,32 @@ impl Holders for Flow {
     }
 }
 
-/// What is kept of one process when it is first seen.
+/// The facts about a process that are recorded when it is first seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NewProcess {
-    /// The path of the program file.
+    /// The path of the program file; `None` if not known.
     pub path: Option<Vec<u8>>,
-    /// The kernel's short name.
+    /// The kernel's short name (`comm`).
     pub name: Vec<u8>,
-    /// The systemd unit.
+    /// The systemd unit; `None` if there is none.
     pub unit: Option<Vec<u8>>,
-    /// The container.
+    /// The container; `None` if there is none.
     pub container: Option<Vec<u8>>,
-    /// The name of that container.
+    /// The name of the container; `None` if not known.
     pub container_name: Option<Vec<u8>>,
-    /// A hash of the command line.
+    /// A hash of the command line; `None` if not known.
     pub command: Option<u64>,
-    /// The path of the script that an interpreter runs.
+    /// The path of the script that an interpreter runs; `None` if there is none.
     pub script: Option<Vec<u8>>,
 }
 
-/// The bytes of a short name.
+/// Returns the bytes of a short name.
 pub(crate) fn short_name(name: &ShortName) -> Vec<u8> {
     name.as_bytes().to_vec()
 }
 
-/// A hash of the arguments of a command line that stays the same in every version of this program: FNV-1a, 64 bits. It tells
-/// whether two are the same; it hides nothing.
+/// Returns a hash of command-line arguments that is the same in every version of this program (FNV-1a, 64 bits). It
+/// tells whether two command lines are the same, but does not conceal them.
 pub fn command_hash<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for word in words {
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_hash_of_a_command_line_is_fixed() {
         let hash = |words: &[&str]| command_hash(words.iter().map(|word| word.as_bytes()));
-        // FNV-1a of "a\0", worked out by its definition.
+        // The FNV-1a hash of "a\0", computed by its definition.
         let mut by_hand = 0xcbf2_9ce4_8422_2325u64;
         for byte in [b'a', 0] {
             by_hand ^= u64::from(byte);

@@ -1,4 +1,4 @@
-//! What can be asked about flows, wherever they are kept.
+//! Queries on flows, independent of where they are stored.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -11,23 +11,23 @@ use crate::past::{Coverage, OpenFlow, ProgramHistory};
 use crate::reader::{FirstSeen, Gap, Question, Reader};
 use crate::store::StoreError;
 
-/// Flows that have the same values in some columns, added up.
+/// Totals of flows that have the same values in some columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowTotals {
-    /// How many flows.
+    /// The number of flows.
     pub count: u64,
-    /// Payload bytes sent, where known.
+    /// Payload bytes sent, as far as known.
     pub sent: u64,
-    /// Payload bytes received, where known.
+    /// Payload bytes received, as far as known.
     pub received: u64,
-    /// When the first began.
+    /// When the first flow began.
     pub first: Millis,
-    /// When the last was last seen.
+    /// When the last flow was last seen.
     pub last: Millis,
 }
 
 impl FlowTotals {
-    /// Those of one flow.
+    /// Returns the totals of one flow.
     pub fn of(flow: &Flow) -> FlowTotals {
         FlowTotals {
             count: 1,
@@ -38,7 +38,7 @@ impl FlowTotals {
         }
     }
 
-    /// Adds `other`.
+    /// Adds `other` to the totals.
     pub fn add(&mut self, other: &FlowTotals) {
         if self.count == 0 {
             *self = *other;
@@ -52,19 +52,20 @@ impl FlowTotals {
     }
 }
 
-/// A store of flows: the record of one computer, or that of a fleet. Both give the same answers about the same flows.
+/// A store of flows: the record of one computer or of a fleet. Both give the same answers for the same flows.
 pub trait FlowStore: std::fmt::Debug {
-    /// Shows every flow that `question` wants to `visit`, until it breaks, by the time of their beginning.
+    /// Calls `visit` with every flow that `question` accepts, until it breaks, ordered by the time of their beginning.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn flows(&mut self, question: &Question, visit: &mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), StoreError>;
 
-    /// As [`FlowStore::flows`], with flows added up that have the same values in `columns`: one flow of each sum stands for all, and
-    /// only what those columns show of it means anything. A store that cannot add up shows each flow.
+    /// Like [`FlowStore::flows`], but adds up flows that have the same values in `columns`. One flow stands for each
+    /// group, and only its values in those columns are meaningful. A store that cannot add up flows passes each one by
+    /// itself.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn totals(
         &mut self,
         question: &Question,
@@ -78,57 +79,58 @@ pub trait FlowStore: std::fmt::Debug {
         })
     }
 
-    /// What is missing in the time that `question` asks about.
+    /// Returns the gaps in the time that `question` asks about.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn gaps(&mut self, question: &Question) -> Result<Vec<Gap>, StoreError>;
 
-    /// When the oldest flow began; `None` when there is none.
+    /// Returns when the oldest flow began; `None` if there is none.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn oldest(&mut self) -> Result<Option<Millis>, StoreError>;
 
-    /// Everything that programs did for the first time in the time that `question` begins with, oldest first; only the time and the
-    /// computers of it matter.
+    /// Returns everything that programs did for the first time since the beginning of `question`, oldest first. Only
+    /// the time and the computers of `question` are considered.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn novelties(&mut self, question: &Question) -> Result<Vec<FirstSeen>, StoreError>;
 
-    /// What the program at `path`, whose processes have the short name `name`, did for the first time.
+    /// Returns what the program at `path`, whose processes have the short name `name`, did for the first time.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<ProgramHistory, StoreError>;
 
-    /// How far it reaches back from `now`.
+    /// Returns how far the store reaches back from `now`.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn reach(&mut self, now: Millis) -> Result<Coverage, StoreError>;
 
-    /// The sockets of the boot `boot_id` that are open as far as was recorded, by the kernel's number.
+    /// Returns the flows of sockets of the boot `boot_id` that are still open according to the record, by cookie. Only
+    /// cookies that `wanted` accepts are included.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn open_flows(&mut self, boot_id: &str, wanted: &dyn Fn(u64) -> bool)
     -> Result<HashMap<u64, OpenFlow>, StoreError>;
 
-    /// The programs that have called a foreign side in a rhythm since `since`; with `candidates` also those that have not yet done so
-    /// often or long enough.
+    /// Returns the programs that have connected to a foreign side at regular intervals since `since`. With
+    /// `candidates`, those are included that have not yet done so often or long enough.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error if the store does.
     fn rhythms(&mut self, since: Millis, filter: &Filter, candidates: bool) -> Result<Vec<Beacon>, StoreError>;
 
-    /// How many rows have been left out of the answers so far because they are damaged.
+    /// The number of rows omitted from results so far because they are damaged.
     fn skipped(&self) -> u64 {
         0
     }
 
-    /// Whether it has the flows of many computers.
+    /// Whether the store has the flows of several computers.
     fn is_fleet(&self) -> bool {
         false
     }

@@ -1,8 +1,9 @@
-//! What waits to be sent to the store of a fleet.
+//! The data waiting to be sent to the store of a fleet.
 //!
-//! A row that is written is also noted in `unsent`, in the same transaction. A cut then turns what has been noted into an immutable,
-//! numbered segment, again in one transaction: whenever a recorder is killed, each row is noted, or in exactly one segment that is
-//! kept until the fleet's store has acknowledged it. A segment is sent with its number, so that it can be sent again and counts once.
+//! Each row that is written is also noted in `unsent`, in the same transaction. A cut then turns the noted rows into an
+//! immutable, numbered segment, again in one transaction. Whenever a recorder is killed, each row is thus either noted
+//! or in exactly one segment, which is kept until the fleet's store has acknowledged it. A segment is sent with its
+//! number, so that it can be sent repeatedly and still counts once.
 
 use rusqlite::{Connection, Row, params};
 
@@ -11,16 +12,16 @@ use crate::names::{COLUMNS, Names};
 use crate::reader::{FirstSeen, Gap, Reader, gap_of, novelty_of};
 use crate::store::{StoreError, Writer, optional};
 
-/// What the rows of a segment are.
+/// The kind of a segment's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SegmentKind {
     /// Flows.
     Flows,
     /// What programs did for the first time.
     Sightings,
-    /// Times of which something is missing.
+    /// Times for which something is missing.
     Gaps,
-    /// Sums of flows.
+    /// Totals of flows.
     Sums,
 }
 
@@ -32,7 +33,7 @@ impl SegmentKind {
         SegmentKind::Sums,
     ];
 
-    /// The number that the store keeps: never changed, only added to.
+    /// The number used in the store. Numbers are never changed, only added.
     const fn number(self) -> i64 {
         self as i64
     }
@@ -43,14 +44,14 @@ impl SegmentKind {
     }
 }
 
-/// Rows that become a segment.
+/// Rows to be put into a segment.
 #[derive(Clone, Copy, Debug)]
 pub enum SegmentRows<'a> {
-    /// Flows, by their number in this record.
+    /// Flows, ordered by their id in this record.
     Flows(&'a [Flow]),
     /// What programs did for the first time.
     Sightings(&'a [FirstSeen]),
-    /// Times of which something is missing.
+    /// Times for which something is missing.
     Gaps(&'a [Gap]),
 }
 
@@ -63,7 +64,7 @@ impl SegmentRows<'_> {
         }
     }
 
-    /// From when until when its rows are.
+    /// Returns the time range of the rows.
     fn range(&self) -> (Millis, Millis) {
         let over = |moments: &mut dyn Iterator<Item = (Millis, Millis)>| {
             let all = moments.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
@@ -77,21 +78,22 @@ impl SegmentRows<'_> {
     }
 }
 
-/// Turns rows into the body of a segment with this number, and says what they are there; `None`: nothing of them is to be sent.
+/// Encodes rows as the body of a segment with this number and returns the kind of its rows; `None` if none of them is
+/// to be sent.
 pub type Encode<'e> = dyn FnMut(SegmentRows<'_>, u64) -> Option<(SegmentKind, Vec<u8>)> + 'e;
 
-/// Rows that are sent as they are, as often as it takes.
+/// A segment: rows that are sent unchanged, as often as necessary.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// A random number that this record has, so that numbers of another one are never taken for its own.
+    /// The random id of this record, so that segment numbers of another one are never mistaken for its own.
     pub store: u64,
-    /// Its number in this record.
+    /// The number of the segment in this record.
     pub number: u64,
-    /// What its rows are.
+    /// The kind of its rows.
     pub kind: SegmentKind,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// What is sent.
+    /// The data to be sent.
     pub body: Vec<u8>,
 }
 
@@ -105,32 +107,32 @@ impl std::fmt::Debug for Segment {
     }
 }
 
-/// How much waits.
+/// The amount of data waiting to be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpoolState {
-    /// Rows that are in no segment yet.
+    /// The number of rows that are not in a segment yet.
     pub unsent: u64,
-    /// Segments that have not been acknowledged.
+    /// The number of segments that have not been acknowledged.
     pub segments: u64,
-    /// Their rows.
+    /// The number of rows in these segments.
     pub rows: u64,
-    /// Their size in bytes.
+    /// The size of these segments in bytes.
     pub bytes: u64,
-    /// When the oldest row in them begins.
+    /// When the oldest row in these segments begins; `None` if there are none.
     pub oldest: Option<Millis>,
-    /// Rows that were given up since shipping began.
+    /// The number of rows given up since shipping began.
     pub lost: u64,
 }
 
-/// The largest body of a segment, in bytes: below the longest value that the store may have.
+/// The maximum size of a segment's body in bytes, below the longest value that the store may contain.
 const LARGEST: usize = 900_000;
 
 impl Writer {
-    /// From now on, notes what is written for a fleet. At the first time that is all that programs did for the first time and what is
-    /// open; later also everything that was recorded since [`Writer::pause_shipping`].
+    /// Begins to note what is written for a fleet. The first time, all first sightings of programs and all open flows
+    /// are noted as well; later, everything recorded since [`Writer::pause_shipping`].
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn begin_shipping(&mut self) -> Result<(), StoreError> {
         let change = self.reading().unchecked_transaction()?;
         let paused = change.query_row("SELECT paused FROM ship", [], |row| row.get::<_, Option<i64>>(0));
@@ -163,10 +165,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Where something was sent before: remembers that from `now` on nothing is noted.
+    /// Stops noting at `now`. If something was sent before, that time is remembered.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn pause_shipping(&mut self, now: Millis) -> Result<(), StoreError> {
         self.shipping = false;
         self.reading()
@@ -179,11 +181,11 @@ impl Writer {
         self.shipping
     }
 
-    /// Turns what has been noted into segments, at most `most` rows of each kind. Returns how many rows they took; when these are
-    /// `most` or more, there may be further ones.
+    /// Turns what has been noted into segments, at most `most` rows of each kind, and returns the number of rows taken.
+    /// If that is `most` or more, there may be further ones.
     ///
     /// # Errors
-    /// What SQLite says: then nothing has changed.
+    /// Returns an error if SQLite does; nothing has changed in that case.
     pub fn cut(&mut self, most: usize, encode: &mut Encode<'_>) -> Result<usize, StoreError> {
         let change = self.reading().unchecked_transaction()?;
         let mut names = Names::default();
@@ -194,10 +196,10 @@ impl Writer {
         Ok(flows.max(sightings))
     }
 
-    /// The oldest segments with numbers above `after`, at most `most` of them.
+    /// Returns the oldest segments with numbers greater than `after`, at most `most` of them.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn segments(&self, after: u64, most: usize) -> Result<Vec<Segment>, StoreError> {
         let store = self.ship_store()?;
         let text = "SELECT number, kind, rows, body FROM segment WHERE number > ?1 ORDER BY number LIMIT ?2";
@@ -216,10 +218,10 @@ impl Writer {
         Ok(segments)
     }
 
-    /// The random number of this record among those that send; 0 as long as none does.
+    /// Returns the random id of this record as a sender; 0 as long as nothing is sent.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn ship_store(&self) -> Result<u64, StoreError> {
         let store = self
             .reading()
@@ -227,10 +229,10 @@ impl Writer {
         Ok(optional(store)?.unwrap_or(0) as u64)
     }
 
-    /// The fleet's store has everything of the segment `number` of the record `store`.
+    /// Records that the fleet's store has all rows of segment `number` of the record `store`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn acknowledge(&mut self, store: u64, number: u64) -> Result<(), StoreError> {
         if self.ship_store()? == store {
             self.reading()
@@ -239,10 +241,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives the segment `number` of the record `store` up, which becomes a gap in the fleet's store. Returns how many rows it had.
+    /// Gives up segment `number` of the record `store`, which becomes a gap in the fleet's store. Returns the number of
+    /// its rows.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn give_up_segment(&mut self, store: u64, number: u64, reason: &str) -> Result<u64, StoreError> {
         if self.ship_store()? != store {
             return Ok(0);
@@ -254,10 +257,10 @@ impl Writer {
         Ok(lost.map_or(0, |old| old.rows as u64))
     }
 
-    /// Gives up the oldest segments as long as all together have more than `most` bytes. Returns how many rows they had.
+    /// Gives up the oldest segments while all together exceed `most` bytes. Returns the number of their rows.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn bound_spool(&mut self, most: u64) -> Result<u64, StoreError> {
         let mut lost = 0;
         let change = self.reading().unchecked_transaction()?;
@@ -273,20 +276,20 @@ impl Writer {
         Ok(lost)
     }
 
-    /// How much waits to be sent.
+    /// Returns the amount of data waiting to be sent.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn spool(&self) -> Result<SpoolState, StoreError> {
         spool(self.reading())
     }
 }
 
 impl Reader {
-    /// How much waits for the store of a fleet; `None` where nothing is sent.
+    /// Returns the amount of data waiting to be sent to the store of a fleet; `None` if nothing is sent.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn spool(&self) -> Result<Option<SpoolState>, StoreError> {
         let sends = "SELECT count(*) FROM ship WHERE paused IS NULL";
         let sends: i64 = self.connection().query_row(sends, [], |row| row.get(0))?;
@@ -335,7 +338,7 @@ impl Old {
     }
 }
 
-/// Deletes a segment and notes that its rows are missing in the fleet's store.
+/// Deletes a segment and records that its rows are missing in the fleet's store.
 fn give_up(change: &Connection, old: rusqlite::Result<Old>, reason: &str) -> Result<Option<Old>, StoreError> {
     let Some(old) = optional(old)? else { return Ok(None) };
     change.execute("DELETE FROM segment WHERE number = ?1", [old.number])?;
@@ -343,7 +346,7 @@ fn give_up(change: &Connection, old: rusqlite::Result<Old>, reason: &str) -> Res
     Ok(Some(old))
 }
 
-/// Notes a gap that only the fleet's store has. Those for the same reason that wait to be sent are one.
+/// Records a gap that only the fleet's store has. Gaps with the same reason that wait to be sent are merged.
 fn note_loss(change: &Connection, (since, until): (Millis, Millis), reason: &str, lost: i64) -> Result<(), StoreError> {
     let text =
         "UPDATE unsent_gap SET since = min(since, ?1), until = max(until, ?2), lost = lost + ?4 WHERE reason = ?3";
@@ -355,7 +358,7 @@ fn note_loss(change: &Connection, (since, until): (Millis, Millis), reason: &str
     Ok(())
 }
 
-/// Puts rows into segments; more than one where the body becomes too large.
+/// Puts rows into a segment, or into several if the body becomes too large.
 fn keep(change: &Connection, rows: SegmentRows<'_>, encode: &mut Encode<'_>) -> Result<(), StoreError> {
     if rows.len() == 0 {
         return Ok(());
@@ -405,7 +408,7 @@ fn cut_flows(
             match found.next()?.map(|row| names.flow(change, row)) {
                 Some(Ok(flow)) => flows.push(flow),
                 Some(Err(error)) if !error.is_of_row() => return Err(error),
-                // Removed by the record's own bounds, or damaged.
+                // Removed by the record's own limits, or damaged.
                 Some(Err(_)) | None => missing += 1,
             }
         }
@@ -547,7 +550,7 @@ mod tests {
         numbers
     }
 
-    /// Cuts, with the number of rows as the body.
+    /// Cuts segments whose body is the number of rows.
     fn cut(writer: &mut Writer, most: usize) -> usize {
         writer
             .cut(most, &mut |rows, _| {

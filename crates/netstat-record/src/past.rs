@@ -1,4 +1,4 @@
-//! What the record knows of things that are there now: sockets that are open, programs that run.
+//! What the record tells about present things: open sockets and running programs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,30 +15,31 @@ use crate::store::StoreError;
 /// One day, in milliseconds.
 const DAY: Millis = 86_400_000;
 
-/// What the record has kept of a socket that is open.
+/// The recorded facts about a socket that is open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenFlow {
-    /// When it was first seen.
+    /// When the socket was first seen.
     pub first: Millis,
-    /// When something was last heard of it.
+    /// When the last event about it was recorded.
     pub last: Millis,
-    /// Whether its beginning was seen, so that it began at `first`; else it is older.
+    /// Whether its beginning was observed at `first`; otherwise the socket is older.
     pub begun: bool,
-    /// Who began.
+    /// The side that initiated the connection.
     pub direction: Direction,
-    /// The last state that was reported of it: it was in it at `last` or some time before.
+    /// The last state reported, which it had at `last` or some time before.
     pub state: State,
-    /// The name that a program asked for before it connected: a hint, for answers can be forged. Escape before printing.
+    /// The name that a program asked for before it connected; `None` if there was none. It is a hint, because answers
+    /// can be forged. Escape before printing.
     pub asked_name: Option<Arc<[u8]>>,
     ends: (Protocol, (IpAddr, u16), (IpAddr, u16)),
 }
 
-/// How long a socket has been in its state, by the record.
+/// How long a socket has been in its state, according to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateAge {
-    /// Milliseconds.
+    /// The time in milliseconds.
     pub millis: u64,
-    /// Whether it came into the state at that very moment; else it may be longer.
+    /// Whether the time is exact; otherwise it is a lower bound.
     pub exact: bool,
 }
 
@@ -55,7 +56,8 @@ impl OpenFlow {
         }
     }
 
-    /// Whether it is about `socket`: the number of a socket is unique since boot, but on old kernels for its namespace only.
+    /// Whether this is the record of `socket`. A cookie is unique since boot, but on old kernels only within its
+    /// namespace.
     pub fn is_of(&self, socket: &Socket) -> bool {
         let same = |(address, port): (IpAddr, u16), end: netstat_model::Endpoint| {
             port == end.port && address.to_canonical() == end.address.to_canonical()
@@ -63,12 +65,13 @@ impl OpenFlow {
         self.ends.0 == socket.protocol() && same(self.ends.1, socket.local()) && same(self.ends.2, socket.foreign())
     }
 
-    /// How long a TCP socket that is in `state` at `now` has been in it; `None` where the record does not say. `watched` says that
-    /// a recorder has run since it was written, so that nothing has escaped it.
+    /// Returns how long a TCP socket that is in `state` at `now` has been in it; `None` if the record does not tell.
+    /// `watched` tells that a recorder has been running since the flow was written, so that nothing was missed.
     ///
-    /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so one that was in it before has been in it
-    /// since. Exactly known is when it began to listen, and when an incoming connection was completed: these are the moments at which
-    /// such flows begin. An outgoing one begins with its SYN, and when that was answered is not kept.
+    /// A TCP socket does not return to a state that it has left (RFC 9293, 3.3.2), so one that was in the state before
+    /// has been in it since. The time is exact for when it began to listen and for when an incoming connection was
+    /// completed, because those flows begin at these times. An outgoing one begins with its SYN, and when that was
+    /// answered is not recorded.
     pub fn age_of(&self, state: State, now: Millis, watched: bool) -> Option<StateAge> {
         if self.ends.0 != Protocol::Tcp {
             return None;
@@ -78,7 +81,7 @@ impl OpenFlow {
             Some(StateAge { millis, exact })
         };
         match (self.direction, state) {
-            // There is no other state for it but the end.
+            // A listener has no other state until it is closed.
             (Direction::Listening, State::Listening) => since(self.first, self.begun && watched),
             (Direction::Incoming, State::Established) if self.begun => since(self.first, watched),
             _ if self.state == state => since(self.last, false),
@@ -90,34 +93,35 @@ impl OpenFlow {
 /// How far back the record reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// When anything was first seen; `None` for an empty record.
+    /// When anything was first seen; `None` if the record is empty.
     pub begins: Option<Millis>,
-    /// When the first foreign network and the first listening port were noted: ways of watching that do not say who began a
-    /// connection note none.
+    /// When the first foreign network was recorded; `None` if none was. Event sources that do not tell which side
+    /// initiated a connection record none.
     pub networks: Option<Millis>,
-    /// See `networks`.
+    /// When the first listening port was recorded; `None` if none was.
     pub listeners: Option<Millis>,
     /// On how many of the seven days before the last one connections were recorded.
     pub days: u32,
 }
 
-/// What a program did first, and when.
+/// What a program did for the first time, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramHistory {
     /// Everything that programs at this path did for the first time, oldest first.
     pub sightings: Vec<FirstSeen>,
-    /// When a program of the same short name was first seen whose path had not been learned: it may have been this one.
+    /// When a program with the same short name but an unknown path was first seen, which may have been this one; `None`
+    /// if there was none.
     pub nameless: Option<Millis>,
 }
 
 impl ProgramHistory {
-    /// When it was first seen doing that.
+    /// Returns when the program first did this; `None` if it never did.
     pub fn of(&self, what: Novelty) -> Option<Millis> {
         let same = |sighting: &&FirstSeen| sighting.what == what;
         self.sightings.iter().find(same).map(|sighting| sighting.first)
     }
 
-    /// When it was first seen on the network of `address` (/24 or /48), as the one who called.
+    /// Returns when the program first connected to the network of `address` (/24 or /48); `None` if it never did.
     pub fn network_of(&self, address: IpAddr) -> Option<Millis> {
         let address = address.to_canonical();
         self.sightings.iter().find_map(|sighting| match sighting.what {
@@ -126,7 +130,7 @@ impl ProgramHistory {
         })
     }
 
-    /// Whether it is surely no older than that: not where a program without a path may have been the same.
+    /// Whether the first sighting is certain, because no earlier program without a path may have been the same.
     pub fn is_sure(&self) -> bool {
         let first = self.of(Novelty::Program);
         self.nameless
@@ -135,11 +139,11 @@ impl ProgramHistory {
 }
 
 impl Reader {
-    /// The sockets of the boot `boot_id` that are open as far as was recorded, by the kernel's number (cookie): those that `wanted`
-    /// lets through.
+    /// Returns the flows of sockets of the boot `boot_id` that are still open according to the record, by cookie. Only
+    /// cookies that `wanted` accepts are included.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn open_flows(
         &mut self,
         boot_id: &str,
@@ -183,10 +187,10 @@ impl Reader {
         Ok(open)
     }
 
-    /// How far the record reaches back from `now`.
+    /// Returns how far the record reaches back from `now`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn reach(&self, now: Millis) -> Result<Coverage, StoreError> {
         let mut reach = Coverage {
             begins: self.oldest()?,
@@ -214,10 +218,10 @@ impl Reader {
         Ok(reach)
     }
 
-    /// What the program at `path`, whose processes have the short name `name`, did for the first time.
+    /// Returns what the program at `path`, whose processes have the short name `name`, did for the first time.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<ProgramHistory, StoreError> {
         let text = "SELECT min(s.first) FROM program p JOIN sighting s ON s.program = p.id AND s.kind = 0
                     WHERE p.name = ?1 AND p.path IS NULL";
@@ -233,13 +237,13 @@ impl Reader {
 }
 
 impl Gap {
-    /// Whether it says that the clock was set: moments before and after it do not fit together.
+    /// Whether the gap is a change of the clock, so that times before and after it are not comparable.
     pub fn is_clock(&self) -> bool {
         self.reason.starts_with(CLOCK_WAS_SET)
     }
 }
 
-/// How the reason of a gap begins that says that the clock was set.
+/// The beginning of the reason of a gap that is a change of the clock.
 pub(crate) const CLOCK_WAS_SET: &str = "the clock was set";
 
 #[cfg(test)]
@@ -317,7 +321,7 @@ mod tests {
         let open = reader.open_flows(BOOT, &|cookie| cookie != 3).unwrap();
         let mut cookies: Vec<u64> = open.keys().copied().collect();
         cookies.sort_unstable();
-        // The first has ended, the third was not asked for.
+        // The first one has ended, and the third one was not requested.
         assert_eq!(cookies, [2, 4, 5, 6, 7, 8, 9]);
         assert_eq!(reader.open_flows("another boot", &|_| true).unwrap().len(), 0);
         let socket = |local: u16| {
@@ -349,7 +353,7 @@ mod tests {
         assert_eq!(seen.of(Novelty::Program), Some(day(9) - 1));
         assert_eq!(seen.network_of([203, 0, 113, 200].into()), Some(day(9) - 1));
         assert_eq!(seen.network_of([203, 0, 114, 7].into()), None);
-        // One of that name was there before whose path is not known.
+        // A program with this name but an unknown path was seen before.
         assert!(seen.nameless == Some(day(20)) && !seen.is_sure());
         assert!(reader.first_seen_of(b"/usr/bin/x", b"y").unwrap().is_sure());
     }
@@ -389,7 +393,7 @@ mod tests {
         assert_eq!(age(&listener, State::Listening, true), Some((9_000, true)));
         let older = flow(Direction::Listening, false, State::Listening);
         assert_eq!(age(&older, State::Listening, true), Some((9_000, false)));
-        // The clock was set back since.
+        // The clock was set back in the meantime.
         assert_eq!(listener.age_of(State::Listening, 500, true), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Questions about the past.
+//! Queries on the record.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,31 @@ use crate::names::{COLUMNS, Names, from_octets};
 use crate::schema::{self, LONG, SEGMENT_BITS};
 use crate::store::{StoreError, Watchdog, octets, open_to_read};
 
-/// Which flows are wanted.
+/// A query for flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
-    /// Only flows that were still there at this moment or began later.
+    /// Only flows that still existed at this time or began later; `None` for no limit.
     pub since: Option<Millis>,
-    /// Only flows that began until this moment.
+    /// Only flows that began at this time or earlier; `None` for no limit.
     pub until: Option<Millis>,
-    /// Only flows that it wants.
+    /// Only flows that the filter accepts.
     pub filter: Filter,
-    /// Only flows of processes that run one of these scripts; empty: of any.
+    /// Only flows of processes that run a matching script; empty accepts any process.
     pub scripts: Globs,
-    /// Only flows to one of these names, as programs asked for them; empty: to any, and to none.
+    /// Only flows whose name, as asked for by a program, matches; empty accepts any flow, also one without a name.
     pub names: Globs,
-    /// Only flows with one of these Community IDs; empty: with any.
+    /// Only flows with one of these Community IDs; empty accepts any.
     pub community_ids: Vec<String>,
-    /// Only flows of these computers; empty: of any.
+    /// Only flows of matching computers; empty accepts any.
     pub hosts: Globs,
-    /// Whether those that began last come first.
+    /// Whether the flows that began last come first.
     pub newest_first: bool,
-    /// So many are enough, where the store can stop by itself.
+    /// The number of flows that suffice, for stores that can stop by themselves; `None` for all.
     pub most: Option<usize>,
 }
 
 impl Question {
-    /// Whether `flow` is wanted, as far as the filters say.
+    /// Whether the filters accept `flow`.
     pub fn wants(&self, flow: &Flow) -> bool {
         let script = || flow.process.as_ref()?.script.clone();
         self.filter.wants(flow)
@@ -48,47 +48,47 @@ impl Question {
     }
 }
 
-/// Something that is missing in the record.
+/// A time for which the record may lack something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// From when.
+    /// The beginning of the gap.
     pub since: Millis,
-    /// Until when.
+    /// The end of the gap.
     pub until: Millis,
-    /// Why, in plain words.
+    /// The reason, in plain words.
     pub reason: String,
-    /// How many flows or events, where that is known.
+    /// The number of flows or events lost; `None` if unknown.
     pub lost: Option<u64>,
     /// The computer, in the store of a fleet; `None` in the record of one computer.
     pub host: Option<Arc<[u8]>>,
 }
 
-/// What a program did for the first time.
+/// Something that a program did for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Novelty {
-    /// It was on the network at all.
+    /// It used the network at all.
     Program,
-    /// It connected to this port.
+    /// It connected to this foreign port.
     Port(u16),
-    /// It connected to an address of this network (/24 of IPv4, /48 of IPv6).
+    /// It connected to an address in this network (/24 for IPv4, /48 for IPv6).
     Network(Network),
     /// It listened on this port.
     Listens(u16),
 }
 
-/// When a program did something for the first time.
+/// The first time that a program did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSeen {
-    /// Which program.
+    /// The program.
     pub program: Arc<Program>,
     /// What it did.
     pub what: Novelty,
-    /// When.
+    /// The time.
     pub first: Millis,
 }
 
 impl FirstSeen {
-    /// The order of an answer: by time, then by program and what it did.
+    /// Compares by the order of results: by time, then by program and by what it did.
     pub fn order(&self, other: &FirstSeen) -> std::cmp::Ordering {
         fn key(seen: &FirstSeen) -> (Millis, Option<&[u8]>, &[u8], Novelty) {
             (seen.first, seen.program.path.as_deref(), &seen.program.name, seen.what)
@@ -97,11 +97,12 @@ impl FirstSeen {
     }
 }
 
-/// Up to so many addresses or processes a question is answered by their index; beyond, the time is the better way. Each costs one look
-/// a stretch, which is cheaper than to read the 65,536 flows of the stretch as long as they are few.
+/// The maximum number of addresses or processes for which a query uses their index; beyond that the index by time is
+/// better. Each costs one lookup per stretch, which is cheaper than reading the 65,536 flows of a stretch as long as
+/// they are few.
 const FEW: usize = 10_000;
 
-/// Reads a store, also while a recorder writes to it.
+/// Reads a store, also while a recorder is writing to it.
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) connection: Connection,
@@ -115,7 +116,8 @@ impl Reader {
     /// Opens the store at `path`.
     ///
     /// # Errors
-    /// When there is none, it is no record, or of a version that only a recorder can bring up to date or a newer program read.
+    /// Returns an error if there is no store, if the file is not a record, or if its version is newer, or so old that
+    /// only a recorder can upgrade it.
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
         let (connection, watchdog) = open_to_read(path)?;
         watchdog.feed();
@@ -133,27 +135,29 @@ impl Reader {
         })
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The connection for a statement that begins now.
+    /// Returns the connection for a statement that begins now.
     pub(crate) fn connection(&self) -> &Connection {
         self.watchdog.feed();
         &self.connection
     }
 
-    /// How many rows have been left out of the answers so far, because what is in them cannot be: the file is damaged.
+    /// The number of rows omitted from results so far because their contents are invalid, which means that the file is
+    /// damaged.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Shows every flow that `question` wants to `visit`, until it breaks: by the time of their beginning, but the long ones that began
-    /// before the time asked for come before all others, or after them where the newest come first.
+    /// Calls `visit` with every flow that `question` accepts, until it breaks. Flows are ordered by the time of their
+    /// beginning, except that long ones that began before the requested time come first, or last if the newest come
+    /// first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn flows(
         &mut self,
         question: &Question,
@@ -174,7 +178,7 @@ impl Reader {
             ..
         } = self;
         watchdog.feed();
-        // While rows are read, names come from the same view of the store, and without a transaction each.
+        // While rows are read, names come from the same snapshot of the store, without a transaction for each.
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
         let everything = question.filter == Filter::default()
@@ -200,7 +204,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether what was from `since` until `until` lies in fewer than half of the segments.
+    /// Whether the time from `since` to `until` falls into fewer than half of the segments.
     fn is_part(&self, since: Millis, until: Millis) -> Result<bool, StoreError> {
         let text = "SELECT count(*), coalesce(sum(since <= ?2 AND until >= ?1), 0) FROM stretch";
         let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
@@ -208,7 +212,7 @@ impl Reader {
         Ok(2 * within < all)
     }
 
-    /// The numbers of what the filter wants, where an index by them leaves few flows; `None` when there is no such index.
+    /// Returns the ids that narrow the query by an index, if that leaves few flows; `None` if there is no such index.
     fn narrow(&self, question: &Question) -> Result<Option<Narrow>, StoreError> {
         let filter = &question.filter;
         if !filter.foreign.is_empty() {
@@ -233,7 +237,7 @@ impl Reader {
         Ok(ids.map(Narrow::Process))
     }
 
-    /// The numbers of the addresses of these networks; `None`: more than [`FEW`].
+    /// Returns the ids of the addresses in these networks; `None` if there are more than [`FEW`].
     fn addresses<'n>(&self, networks: impl Iterator<Item = &'n Network>) -> Result<Option<Vec<i64>>, StoreError> {
         let text = "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
         let mut statement = self.connection().prepare_cached(text)?;
@@ -250,7 +254,7 @@ impl Reader {
         Ok(Some(ids))
     }
 
-    /// The numbers of the texts that are one of `patterns`; `None`: more than [`FEW`].
+    /// Returns the ids of the texts that match `patterns`; `None` if there are more than [`FEW`].
     fn words(&self, patterns: &Globs) -> Result<Option<Vec<i64>>, StoreError> {
         let mut statement = self.connection().prepare("SELECT id, text FROM word")?;
         let mut rows = statement.query([])?;
@@ -267,7 +271,7 @@ impl Reader {
     }
 
     fn processes_by_pid(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
-        // One after the other: there may be very many processes, and few ids are asked for.
+        // A scan of the index: there may be very many processes, and few ids are requested.
         let text = "SELECT pid, id FROM process INDEXED BY process_pid WHERE pid >= ?1";
         let mut statement = self.connection().prepare(text)?;
         let mut rows = statement.query([0])?;
@@ -283,7 +287,7 @@ impl Reader {
         Ok(Some(ids))
     }
 
-    /// The processes that run a script that `scripts` has.
+    /// Returns the ids of the processes that run a script matching `scripts`; `None` if there are more than [`FEW`].
     fn processes_by_script(&self, scripts: &Globs) -> Result<Option<Vec<i64>>, StoreError> {
         let text = "SELECT p.id, w.text FROM process p JOIN word w ON w.id = p.script";
         let mut statement = self.connection().prepare(text)?;
@@ -300,7 +304,8 @@ impl Reader {
         Ok(Some(ids))
     }
 
-    /// The processes whose program, or whose script, the filter names.
+    /// Returns the ids of the processes whose program or script the filter accepts; `None` if there are more than
+    /// [`FEW`].
     fn processes_by_program(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         let mut statement = self
             .connection()
@@ -330,10 +335,10 @@ impl Reader {
         Ok((ids.len() <= FEW).then_some(ids))
     }
 
-    /// What is missing in the record between `since` and `until`.
+    /// Returns the gaps of the record between `since` and `until`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn gaps(&self, since: Option<Millis>, until: Option<Millis>) -> Result<Vec<Gap>, StoreError> {
         let text = "SELECT since, until, reason, lost FROM gap WHERE until >= ?1 AND since <= ?2 ORDER BY since";
         let mut statement = self.connection().prepare(text)?;
@@ -342,20 +347,20 @@ impl Reader {
         Ok(gaps.collect::<Result<_, _>>()?)
     }
 
-    /// When the oldest flow of the record began; `None` when it is empty.
+    /// Returns when the oldest flow of the record began; `None` if the record is empty.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn oldest(&self) -> Result<Option<Millis>, StoreError> {
         Ok(self
             .connection()
             .query_row("SELECT min(first) FROM flow", [], |row| row.get(0))?)
     }
 
-    /// How many flows there are.
+    /// Returns the number of flows.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn count(&self) -> Result<u64, StoreError> {
         let count: i64 = self
             .connection()
@@ -363,10 +368,10 @@ impl Reader {
         Ok(count as u64)
     }
 
-    /// Everything that programs did for the first time since `since`, oldest first.
+    /// Returns everything that programs did for the first time since `since`, oldest first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn novelties(&mut self, since: Millis) -> Result<Vec<FirstSeen>, StoreError> {
         let text = "SELECT program, kind, value, first FROM sighting WHERE first >= ?1";
         let mut seen = self.sightings(text, since)?;
@@ -374,11 +379,11 @@ impl Reader {
         Ok(seen)
     }
 
-    /// Everything that the programs with this path, or this short name where no path is known, ever did for the first time, oldest
-    /// first. Empty: never seen.
+    /// Returns everything that the programs with this path, or with this short name if `path` is `None`, ever did for
+    /// the first time, oldest first. Empty if they were never seen.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn first_seen(&mut self, path: Option<&[u8]>, name: &[u8]) -> Result<Vec<FirstSeen>, StoreError> {
         let ids: Vec<i64> = {
             let text = "SELECT id FROM program WHERE path = ?1 OR (?1 IS NULL AND name = ?2)";
@@ -413,7 +418,7 @@ impl Reader {
     }
 }
 
-/// The gap of a row with since, until, reason and lost.
+/// Returns the gap in a row of since, until, reason and lost.
 pub(crate) fn gap_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Gap> {
     let lost: Option<i64> = row.get(3)?;
     Ok(Gap {
@@ -425,7 +430,7 @@ pub(crate) fn gap_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Gap> {
     })
 }
 
-/// What a sighting of this kind, with this value, is about.
+/// Returns what a sighting of this kind and value is about; `None` if that is unknown.
 pub(crate) fn novelty_of(kind: u8, value: &rusqlite::types::Value) -> Option<Novelty> {
     use rusqlite::types::Value::{Blob, Integer};
     let port = |port: i64| u16::try_from(port).ok();
@@ -438,14 +443,14 @@ pub(crate) fn novelty_of(kind: u8, value: &rusqlite::types::Value) -> Option<Nov
     }
 }
 
-/// What an index finds few flows by.
+/// The ids by which an index finds few flows.
 #[derive(Debug)]
 enum Narrow {
-    /// The numbers of foreign addresses.
+    /// The ids of foreign addresses.
     Remote(Vec<i64>),
-    /// The numbers of names that programs asked for.
+    /// The ids of names that programs asked for.
     AskedName(Vec<i64>),
-    /// The numbers of processes.
+    /// The ids of processes.
     Process(Vec<i64>),
 }
 
@@ -457,12 +462,12 @@ impl Narrow {
     }
 }
 
-/// The question for flows from ?1 until ?2, by the time of their beginning. Which index answers it is said, not left to SQLite, which
-/// knows nothing of how many there are. `part`: whether few stretches can have them.
+/// Returns the SQL query for flows from ?1 to ?2, ordered by the time of their beginning. It names the index to use,
+/// because SQLite does not know how many rows match. `part` tells whether few stretches can contain them.
 fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
     let down = if newest_first { " DESC" } else { "" };
     let Some(narrow) = narrow else {
-        // Long flows that began long before come from an index of their own.
+        // Long flows that began much earlier come from an index of their own.
         let long = format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_long WHERE span > {LONG} AND first < ?1 - {LONG}
                AND first + span >= ?1 AND first <= ?2 ORDER BY first{down})"
@@ -479,7 +484,7 @@ fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
     let numbers: Vec<String> = narrow.numbers().iter().map(i64::to_string).collect();
     let numbers = numbers.join(",");
     let (index, within) = match narrow {
-        // The + takes away the type of the column, which the index has not.
+        // The + removes the column's affinity, which the index does not have.
         Narrow::Remote(_) => (
             "stretch CROSS JOIN flow INDEXED BY flow_remote",
             format!("id >> {SEGMENT_BITS} = +number AND remote IN ({numbers})"),
@@ -488,8 +493,8 @@ fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
             "stretch CROSS JOIN flow INDEXED BY flow_asked_name",
             format!("id >> {SEGMENT_BITS} = +number AND asked_name IN ({numbers})"),
         ),
-        // A process is mostly in one segment only, and its flows are found in one look: the segments are worth their looks where
-        // most of them can be passed over.
+        // A process is usually in one segment only, where one lookup finds its flows. Looking at segments pays off only
+        // if most of them can be skipped.
         Narrow::Process(_) if part => (
             "stretch CROSS JOIN flow INDEXED BY flow_process",
             format!(
@@ -507,7 +512,7 @@ fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
     )
 }
 
-/// The first and last address of a network, as the store keeps them.
+/// Returns the first and last address of a network, in the store's format.
 fn bounds(network: &Network) -> (Vec<u8>, Vec<u8>) {
     let low = octets(network.address());
     let mut high = low.clone();
@@ -518,7 +523,7 @@ fn bounds(network: &Network) -> (Vec<u8>, Vec<u8>) {
     (low, high)
 }
 
-/// The network of a sighting: 3 bytes of IPv4 or 6 of IPv6.
+/// Returns the network of a sighting from 3 bytes for IPv4 or 6 bytes for IPv6; `None` for any other length.
 fn network(bytes: &[u8]) -> Option<Network> {
     let (whole, length) = match bytes.len() {
         3 => (4, 24),
@@ -548,7 +553,7 @@ mod tests {
         assert_eq!((low[5], high[5], high[6]), (0, 1, 255));
     }
 
-    /// How SQLite answers `text`, one step a line.
+    /// Returns SQLite's query plan for `text`, one step per line.
     fn plan(connection: &Connection, text: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
         let count = statement.parameter_count();

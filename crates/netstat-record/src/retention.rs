@@ -1,4 +1,4 @@
-//! Keeps the store within its bounds.
+//! Keeps the store within its limits.
 
 use std::collections::HashSet;
 
@@ -8,19 +8,20 @@ use crate::flow::Millis;
 use crate::schema::SEGMENT_BITS;
 use crate::store::{StoreError, Writer};
 
-/// What may be kept.
+/// The limits of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Flows that ended longer ago than this go; in milliseconds.
+    /// The time after which ended flows are removed, in milliseconds; `None` for no limit.
     pub keep: Option<u64>,
-    /// When the store is larger than this, the oldest flows go; in bytes.
+    /// The size above which the oldest flows are removed, in bytes; `None` for no limit.
     pub max_size: Option<u64>,
 }
 
-/// Flows removed in one transaction, so that recording never waits long.
+/// The maximum number of flows removed in one transaction, so that recording never waits long.
 const ROUND: i64 = 20_000;
 
-/// Removes the flows that `text` says, adds their processes to `processes`, and returns how many flows they were.
+/// Removes the flows that the statement `text` selects, adds their processes to `processes`, and returns the number of
+/// flows.
 fn remove(
     connection: &Connection,
     text: &str,
@@ -37,14 +38,16 @@ fn remove(
     Ok(removed)
 }
 
-/// Pages that the file gives back to the file system after that at most: several times those of the flows removed.
+/// The maximum number of pages returned to the file system afterwards, which is several times those of the flows
+/// removed.
 const GIVEN_BACK: u32 = 4_000;
 
 impl Writer {
-    /// Removes what may not be kept at `now`, at most some 20,000 flows; returns how many. To be called again soon when it is not 0.
+    /// Removes what may not be kept at `now`, about 20,000 flows at most, and returns their number. Call it again soon
+    /// if that is not 0.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn retain(&mut self, retention: Retention, now: Millis) -> Result<u64, StoreError> {
         let mut removed = 0;
         let mut processes = HashSet::new();
@@ -68,7 +71,7 @@ impl Writer {
             removed += remove(&change, text, params![ROUND], &mut processes)?;
         }
         if removed > 0 {
-            // Processes of which nothing is left. One that lives for ever does not keep all that came after it.
+            // Processes that have no flows any more. A long-running one does not keep all that came after it.
             let mut unused = change.prepare_cached(
                 "DELETE FROM process WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM flow WHERE process = ?1)",
             )?;
@@ -83,7 +86,7 @@ impl Writer {
         if removed > 0 {
             self.forget();
             let connection = self.connection();
-            // Each step gives one page back.
+            // Each step returns one page.
             let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?;
             let mut pages = vacuum.query([])?;
             while pages.next()?.is_some() {}
@@ -94,10 +97,10 @@ impl Writer {
         Ok(removed)
     }
 
-    /// Bytes of the file that hold something.
+    /// Returns the number of bytes of the file that are in use.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn bytes_used(&self) -> Result<u64, StoreError> {
         let number = |name: &str| -> Result<i64, StoreError> {
             Ok(self

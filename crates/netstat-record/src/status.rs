@@ -1,4 +1,4 @@
-//! What a record holds and how it is kept, for those who watch over it.
+//! The state of a record, for monitoring it.
 
 use rusqlite::params;
 
@@ -6,37 +6,37 @@ use crate::flow::Millis;
 use crate::reader::Reader;
 use crate::store::StoreError;
 
-/// How a record stands.
+/// The state of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordStatus {
-    /// Flows that were ever recorded, those that retention has removed included.
+    /// The number of flows ever recorded, including those removed by retention.
     pub flows: u64,
-    /// Programs that were seen on the network.
+    /// The number of programs seen on the network.
     pub programs: u64,
-    /// When a recorder last wrote; `None` before that.
+    /// When a recorder last wrote; `None` if none has.
     pub last_write: Option<Millis>,
-    /// The gaps that were asked for.
+    /// The sums of the requested gaps.
     pub gaps: GapSums,
-    /// The number of the newest gap, 0 without any: those after it can be asked for later.
+    /// The id of the newest gap, with which only later ones can be requested next time; 0 if there is none.
     pub newest_gap: i64,
 }
 
-/// Sums of gaps.
+/// The sums of gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GapSums {
     /// How long nothing was recorded, in milliseconds.
     pub nothing: u64,
-    /// How long it was recorded with losses, in milliseconds.
+    /// How long there were losses while recording, in milliseconds.
     pub with_losses: u64,
-    /// Events and flows that were lost, as far as they could be counted.
+    /// The number of events and flows lost, as far as they could be counted.
     pub lost: u64,
 }
 
 impl Reader {
-    /// How the record stands, with the sums of the gaps whose number is above `after` (0: of all).
+    /// Returns the state of the record, with the sums of the gaps whose id is greater than `after` (0 for all).
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn status(&self, after: i64) -> Result<RecordStatus, StoreError> {
         let connection = self.connection();
         let number = |text: &str| -> Result<u64, StoreError> {
@@ -46,7 +46,7 @@ impl Reader {
         let moments =
             "SELECT max(moment) FROM (SELECT last AS moment FROM alive UNION ALL SELECT max(until) FROM stretch)";
         let mut status = RecordStatus {
-            // Numbers are given in turn and never again.
+            // Ids are assigned in sequence and never reused.
             flows: number("SELECT coalesce(max(id), 0) FROM flow")?,
             programs: number("SELECT count(DISTINCT program) FROM sighting WHERE kind = 0")?,
             last_write: connection.query_row(moments, [], |row| row.get(0))?,
