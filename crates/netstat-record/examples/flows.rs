@@ -1,4 +1,4 @@
-//! Every flow to a port in a record: `cargo run -p netstat-record --example flows -- record.db 443`.
+//! Prints every flow to a port in a record: `cargo run -p netstat-record --example flows -- record.db 443`.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The columns of a flow: what can be shown of the past, by which name, in which unit.
+//! The columns of flows.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,16 +9,16 @@ use netstat_model::{Endpoint, Fact, Protocol, Why};
 
 use crate::flow::{Flow, Process};
 
-/// The kind of rows that the record has.
+/// The table of flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flows {}
 
-/// A flow to be shown, with the names of users.
+/// A flow with the names of users.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowRow<'a> {
     /// The flow.
     pub flow: &'a Flow,
-    /// The names of users by their ids, as this computer knows them now.
+    /// The names of users by id, as this computer knows them now.
     pub users: &'a HashMap<u32, Arc<str>>,
 }
 
@@ -54,7 +54,7 @@ fn side<'r>(side: (IpAddr, u16)) -> Value<'r> {
     }
 }
 
-/// Bytes; a lower bound as long as more may have been moved than was read.
+/// Returns a number of bytes; a lower bound as long as more may have been transferred than was read.
 fn bytes<'r>(flow: &Flow, bytes: Fact<u64>) -> Value<'r> {
     match bytes {
         Fact::Known(bytes) if !flow.bytes_are_final() => Value::AtLeast(bytes),
@@ -403,7 +403,7 @@ static COLUMNS: &[Column<Flows>] = &[
     ),
 ];
 
-/// What a table for people has when nothing else is said.
+/// The columns of a text table if none are named.
 pub const DEFAULT_TEXT: &[&str] = &[
     "first",
     "duration",

@@ -1,50 +1,50 @@
-//! Why a record cannot be used.
+//! The reasons why a record cannot be used.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use netstat_model::text::plain_error;
 
-/// The version that this program writes, in `PRAGMA user_version`.
+/// The version of the schema that this program writes, in `PRAGMA user_version`.
 pub(crate) const VERSION: i32 = 6;
 
-/// Why a store cannot be used.
+/// The reason why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file or its directory.
+    /// The file or its directory cannot be accessed.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
-    /// There is none at this path.
+    /// There is no record at this path.
     #[error("{0}: there is no record yet; `netstat record` makes one")]
     Absent(PathBuf),
-    /// Another recorder writes to it.
+    /// Another recorder is writing to it.
     #[error("{0}: another recorder is writing to it")]
     Locked(PathBuf),
-    /// It is some other file; what it is.
+    /// It is another kind of file, which the text describes.
     #[error("{0}: not a netstat record but {1}")]
     Foreign(PathBuf, String),
-    /// It has something that no version of this program makes.
+    /// It contains an object that no version of this program creates.
     #[error("{0}: the record contains {1}, which netstat did not make; it is not used")]
     ForeignObject(PathBuf, String),
-    /// Another user could change it, or it is no ordinary file; why.
+    /// Another user could change it, or it is not an ordinary file, as the text explains.
     #[error("{0}: not used as a record: {1}")]
     Unsafe(PathBuf, String),
-    /// A newer program made it.
+    /// A newer version of this program created it.
     #[error("{0}: the record has version {1}, which is newer than this program's {ours}", ours = VERSION)]
     Newer(PathBuf, i32),
-    /// An older program made it, and only a recorder may change it.
+    /// An older version of this program created it, and only a recorder may upgrade it.
     #[error("{0}: the record has the older version {1}: `netstat record --for 1s` brings it up to date")]
     Older(PathBuf, i32),
-    /// What the store of a fleet, or the way to it, says.
+    /// The store of a fleet, or the connection to it, reported an error.
     #[error("{0}")]
     Fleet(String),
-    /// A value in it cannot be; which.
+    /// It contains an invalid value, which the text describes.
     #[error("the record is damaged: {0}")]
     Damaged(&'static str),
-    /// What SQLite says about this file.
+    /// SQLite reported an error for this file.
     #[error("{0}: {text}", text = said(.1))]
     Sqlite(PathBuf, rusqlite::Error),
-    /// What SQLite says.
+    /// SQLite reported an error.
     #[error("{}", said(.0))]
     Statement(#[from] rusqlite::Error),
 }

@@ -1,4 +1,4 @@
-//! What the numbers in a row stand for: read when first met, then remembered.
+//! Resolves the ids in a row to what they stand for, which is read once and then kept in memory.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,16 +11,16 @@ use rusqlite::{Connection, Row};
 use crate::flow::{Boot, Flow, Millis, Process, Program};
 use crate::store::{FIRST_NAMESPACE, StoreError, optional, unpack};
 
-/// The columns of `flow` that [`Names::flow`] reads, in its order.
+/// The columns of `flow` that [`Names::flow`] reads, in this order.
 pub(crate) const COLUMNS: &str =
     "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
   user, netns, asked_name";
 
-/// Addresses and processes kept in memory at most.
+/// The maximum number of addresses, and of processes, kept in memory.
 const KEPT: usize = 200_000;
 
-/// A hash of the record's own numbers, which come one after the other and from no stranger: one multiplication (the golden ratio,
-/// Knuth, The Art of Computer Programming 3, 6.4).
+/// A hash for the record's own ids, which are sequential and not chosen by strangers: a single multiplication (by the
+/// golden ratio; Knuth, The Art of Computer Programming 3, 6.4).
 #[derive(Clone, Copy, Debug, Default)]
 struct NumberHasher(u64);
 
@@ -45,10 +45,10 @@ impl Hasher for NumberHasher {
     }
 }
 
-/// Something by its number in the record.
+/// A map from ids in the record.
 type ByNumber<T> = HashMap<i64, T, BuildHasherDefault<NumberHasher>>;
 
-/// What has been read of the names.
+/// The names that have been read.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     addresses: ByNumber<IpAddr>,
@@ -59,10 +59,10 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The flow of a row with [`COLUMNS`].
+    /// Returns the flow in a row with [`COLUMNS`].
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does, or if the row contains invalid values.
     pub(crate) fn flow(&mut self, connection: &Connection, row: &Row<'_>) -> Result<Flow, StoreError> {
         let kind = unpack(row.get(9)?).ok_or(StoreError::Damaged("a flow of an unknown kind"))?;
         let first: Millis = row.get(1)?;
@@ -145,10 +145,10 @@ impl Names {
         })
     }
 
-    /// The text with this number.
+    /// Returns the text with this id; `None` if `id` is `None` or unknown.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub(crate) fn word(&mut self, connection: &Connection, id: Option<i64>) -> Result<Option<Arc<[u8]>>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         if let Some(word) = self.words.get(&id) {
@@ -179,10 +179,10 @@ impl Names {
         Ok(boot)
     }
 
-    /// The program with this number.
+    /// Returns the program with this id.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub(crate) fn program(&mut self, connection: &Connection, id: i64) -> Result<Arc<Program>, StoreError> {
         if let Some(program) = self.programs.get(&id) {
             return Ok(Arc::clone(program));
@@ -241,7 +241,7 @@ impl Names {
     }
 }
 
-/// The address with these octets; `None` unless they are 4 or 16.
+/// Returns the address with these octets; `None` unless there are 4 or 16.
 pub(crate) fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),

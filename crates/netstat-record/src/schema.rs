@@ -1,13 +1,14 @@
-//! The layout of the store, its version, and the way from older versions.
+//! The schema of the store, its version, and upgrades from older versions.
 //!
-//! What repeats is kept once: addresses, programs, processes, names. A flow is then a row of small numbers, some 50 bytes, and three
-//! indexes of some 14 bytes each.
+//! What repeats is stored once: addresses, programs, processes and names. A flow is thus a row of small numbers, about
+//! 50 bytes, with three indexes of about 14 bytes each.
 //!
-//! Flows are numbered as they come, and every 65,536 numbers are a stretch. What a flow touches in the file must lie close to what the
-//! flow before it touched: an index over all foreign addresses would take each row at another place of a tree that is far larger than
-//! the memory a recorder may use, and every batch would rewrite thousands of pages. So the index of foreign addresses begins with the
-//! stretch: rows go into the part of the running stretch, about 1 MB, and a question looks once into the part of each stretch. The table
-//! `stretch` says when each was, so that a question about one day looks only into those of that day.
+//! Flows are numbered in sequence, and every 65,536 numbers form a stretch. The pages that a flow touches must be close
+//! to those that the previous flow touched: an index over all foreign addresses would put each row at another place of
+//! a tree far larger than the memory a recorder may use, and every batch would rewrite thousands of pages. The index of
+//! foreign addresses therefore begins with the stretch: rows go into the part for the current stretch, about 1 MB, and
+//! a query does one lookup in the part for each stretch. The table `stretch` tells the time range of each, so that a
+//! query for one day only looks into those of that day.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,20 +18,20 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 pub(crate) use crate::error::VERSION;
 
-/// `PRAGMA application_id`: "NSTR". A file with another one is not ours.
+/// `PRAGMA application_id`: "NSTR". A file with another one is not a record.
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
 
-/// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
-/// flows that began before it.
+/// Flows longer than this, in milliseconds, have an index of their own, so that a query for an hour need not examine
+/// all flows that began before it.
 pub(crate) const LONG: i64 = 3_600_000;
 
-/// A flow's stretch is its number without so many bits.
+/// The number of low bits of a flow's id that do not belong to the number of its stretch.
 pub(crate) const SEGMENT_BITS: i64 = 16;
 
 /// The tables of version 1, without its index of foreign addresses.
 ///
-/// `flow.kind` packs, from its lowest bit: protocol (1), family (1), direction (2), state (4), how learned (2), closed (1),
-/// beginning seen (1), IPv4-mapped local and foreign address (2).
+/// `flow.kind` packs, from the lowest bit: protocol (1), family (1), direction (2), state (4), origin of the last event
+/// (2), closed (1), beginning observed (1), IPv4-mapped local and foreign address (2).
 const TABLES: &str = "
 CREATE TABLE boot(id INTEGER PRIMARY KEY, host BLOB NOT NULL, boot_id TEXT NOT NULL, UNIQUE(host, boot_id));
 CREATE TABLE address(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
@@ -51,14 +52,15 @@ CREATE TABLE live(cookie INTEGER PRIMARY KEY, flow INTEGER NOT NULL);
 CREATE TABLE gap(id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, lost INTEGER);
 ";
 
-/// What version 2 adds: when a program was first seen at all (kind 0), with a foreign port (1, outgoing only), with a foreign
-/// network (2: /24 of IPv4, /48 of IPv6, outgoing only) and listening on a port (3). It outlives the flows.
+/// Added by version 2: when a program was first seen at all (kind 0), with a foreign port (1, outgoing only), with a
+/// foreign network (2: /24 for IPv4, /48 for IPv6, outgoing only) and listening on a port (3). These rows outlive the
+/// flows.
 const FIRST_TIMES: &str = "
 CREATE TABLE sighting(program INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY(program, kind, value)) WITHOUT ROWID;
 ";
 
-/// Fills the sightings from the flows that an older version has kept.
+/// Fills the sightings from the flows that an older version has stored.
 const FILL_FIRST_TIMES: &str = "
 INSERT OR IGNORE INTO sighting
   SELECT p.program, 0, x'', min(f.first) FROM flow f JOIN process p ON p.id = f.process GROUP BY p.program;
@@ -74,8 +76,9 @@ INSERT OR IGNORE INTO sighting
   WHERE (f.kind >> 2 & 3) = 3 GROUP BY p.program, f.local_port;
 ";
 
-/// What version 3 adds: when a recorder last wrote (one row); from when until when the flows of a stretch were, at most (flows that went make it no shorter), and the
-/// index of foreign addresses by stretches. Earlier versions had one over all.
+/// Added by version 3: when a recorder last wrote (one row), the time range of the flows of each stretch (which
+/// removing flows does not shorten), and the index of foreign addresses by stretch. Earlier versions had a single index
+/// over all.
 const SEGMENTS: &str = "
 DROP INDEX IF EXISTS flow_remote;
 CREATE INDEX flow_remote ON flow(id >> 16, remote);
@@ -83,13 +86,13 @@ CREATE TABLE alive(id INTEGER PRIMARY KEY CHECK(id = 1), last INTEGER NOT NULL);
 CREATE TABLE stretch(number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL);
 ";
 
-/// Fills the stretches from the flows that an older version has kept.
+/// Fills the stretches from the flows that an older version has stored.
 const FILL_SEGMENTS: &str = "
 INSERT INTO stretch SELECT id >> 16, min(first), max(first + span) FROM flow GROUP BY id >> 16;
 ";
 
-/// What version 4 adds: the script that an interpreter runs, the name of a container, and the store's own sense of time (one row; see
-/// [`crate::clock`]).
+/// Added by version 4: the script that an interpreter runs, the name of a container, and the store's own sense of time
+/// (one row; see [`crate::clock`]).
 const SCRIPTS: &str = "
 ALTER TABLE process ADD COLUMN script INTEGER;
 ALTER TABLE process ADD COLUMN container_name INTEGER;
@@ -97,7 +100,8 @@ CREATE TABLE clock(id INTEGER PRIMARY KEY CHECK(id = 1), boot INTEGER NOT NULL, 
   sense INTEGER NOT NULL);
 ";
 
-/// What version 5 adds: what is to be sent to the store of a fleet; see [`crate::outbox`]. `ship` has one row once something is sent.
+/// Added by version 5: what is to be sent to the store of a fleet; see [`crate::outbox`]. `ship` has one row once
+/// something is sent.
 const OUTBOX: &str = "
 CREATE TABLE ship(id INTEGER PRIMARY KEY CHECK(id = 1), store INTEGER NOT NULL, next INTEGER NOT NULL, gap INTEGER NOT NULL,
   lost INTEGER NOT NULL, paused INTEGER);
@@ -110,14 +114,14 @@ CREATE TABLE segment(number INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INT
   until INTEGER NOT NULL, body BLOB NOT NULL);
 ";
 
-/// What version 6 adds: the name that a program asked for before it connected (a number of `word`), and an index by it for the flows
-/// that have one.
+/// Added by version 6: the name that a program asked for before it connected (an id of `word`), and an index by it for
+/// the flows that have one.
 const ASKED_NAMES: &str = "
 ALTER TABLE flow ADD COLUMN asked_name INTEGER;
 CREATE INDEX flow_asked_name ON flow(id >> 16, asked_name) WHERE asked_name IS NOT NULL;
 ";
 
-/// Definitions of earlier versions that are others now.
+/// Definitions of earlier versions that have changed since.
 const EARLIER: [(&str, &str); 3] = [
     (
         "flow",
@@ -133,7 +137,7 @@ const EARLIER: [(&str, &str); 3] = [
     ),
 ];
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// Nothing yet.
@@ -142,10 +146,11 @@ pub(crate) enum Content {
     Version(i32),
 }
 
-/// What the open file at `path` holds.
+/// Returns what the open file at `path` contains.
 ///
 /// # Errors
-/// When it is something else, from a newer program, or has anything in it that no version of this program makes.
+/// Returns an error if it is something else, is from a newer program, or contains an object that no version of this
+/// program creates.
 pub(crate) fn kind(connection: &Connection, path: &Path) -> Result<Content, StoreError> {
     let number = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
@@ -168,12 +173,13 @@ pub(crate) fn kind(connection: &Connection, path: &Path) -> Result<Content, Stor
     }
 }
 
-/// The text of a definition with one blank wherever it has any.
+/// Returns the text of a definition with all white space reduced to single spaces.
 fn normal(text: &str) -> String {
     text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Refuses a store with tables, indexes, views or triggers that are not exactly those of this program: they decide what statements do.
+/// Refuses a store with tables, indexes, views or triggers that are not exactly those of this program, because they
+/// determine what statements do.
 fn only_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let mut ours: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut model = Connection::open_in_memory()?;
@@ -192,7 +198,7 @@ fn only_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     for (kind, name, text) in objects(connection)? {
         let text = normal(&text.unwrap_or_default());
         let known = ours.get(&name).is_some_and(|texts| texts.contains(&text));
-        // What `ANALYZE` makes; its definitions are SQLite's own.
+        // Created by `ANALYZE`; the definitions are SQLite's own.
         let statistics = kind == "table"
             && text.starts_with(&format!("CREATE TABLE {name}(tbl,idx,"))
             && name.starts_with("sqlite_stat");
@@ -206,10 +212,10 @@ fn only_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the tables, or brings those of an older version up to this one, in one transaction.
+/// Creates the tables, or upgrades those of an older version, in one transaction.
 ///
 /// # Errors
-/// Those of [`kind`], and what SQLite says.
+/// Returns the errors of [`kind`], and an error if SQLite does.
 pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     match kind(connection, path)? {
         Content::Version(VERSION) => Ok(()),
@@ -218,7 +224,7 @@ pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), St
     }
 }
 
-/// Makes what was added since version `from`; 0: there is nothing yet.
+/// Creates what was added since version `from`; 0 means that there is nothing yet.
 fn make(connection: &mut Connection, from: i32) -> Result<(), StoreError> {
     let change = connection.transaction()?;
     if from == 0 {

@@ -1,4 +1,4 @@
-//! What goes into a record comes out of it: events, batches, restarts, clocks, bounds, older versions.
+//! Tests that what goes into a record comes out of it: events, batches, restarts, clocks, limits, older versions.
 #![cfg(target_os = "linux")]
 
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use netstat_record::{Flow, NewProcess, Novelty, Question, Reader, Recorder, Rete
 
 const BOOT: &str = "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01";
 const SECOND: u64 = 1_000_000_000;
-/// The time of day when the made-up computer started.
+/// The time of day when the simulated computer started.
 const START: u64 = 1_700_000_000;
 
 fn wall(since_boot: u64) -> SystemTime {
@@ -31,7 +31,7 @@ fn endpoint(address: &str, port: u16) -> Endpoint {
     }
 }
 
-/// An event of a connection to 203.0.113.7:443 by curl.
+/// An event of a connection by curl to 203.0.113.7:443.
 fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
     Event {
         kind,
@@ -159,7 +159,7 @@ fn a_long_connection_stays_one_row_over_heartbeats_and_restarts() {
     let found = all(&path);
     assert_eq!((found.len(), found[0].closed), (1, false));
     assert!(found[0].duration() >= 120_000, "{}", found[0].duration());
-    // As after kill -9: nothing is said at the end.
+    // As after kill -9: nothing is written at the end.
     drop(first);
     let mut second = recorder(&path);
     let mut present = event(EventKind::Present, 1, 300 * SECOND);
@@ -292,7 +292,7 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
     };
     while recorder.retain(keep).unwrap() > 0 {}
     let left = all(&path);
-    // Those of the last 101 seconds, and the one that is still open.
+    // The flows of the last 101 seconds, and the one that is still open.
     assert_eq!(left.len(), 10_000 + 1 + 1, "{}", left.len());
     assert!(left[0].first < left[1].first - 100_000 && !left[0].closed);
     let small = Retention {
@@ -301,7 +301,7 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
     };
     while recorder.retain(small).unwrap() > 0 {}
     assert!(all(&path).len() < 10_000);
-    // Processes that went are made anew.
+    // Processes that were removed are created again.
     recorder.observe(&event(EventKind::Closed, 40_000, 302 * SECOND), &mut describe);
     recorder.flush(303 * SECOND, wall(303 * SECOND)).unwrap();
     assert!(all(&path).last().unwrap().process.is_some());
@@ -336,7 +336,7 @@ fn questions_find_what_they_ask_for() {
     assert_eq!(ask("--foreign 192.0.2.1", None, None), 0);
     assert_eq!(ask("--program wget", None, None), 0);
     assert_eq!(ask("--pid 77 --foreign :443", None, None), 50);
-    // The one that lasted 30 hours began at 10 and is in every hour until 40.
+    // The flow that lasted 30 hours began at 10 and is in every hour until 40.
     assert_eq!(ask("", Some(20), Some(20)), 2);
     assert_eq!(ask("", Some(45), None), 6);
     assert_eq!(ask("--foreign 198.51.100.0/24", Some(20), Some(20)), 2);
@@ -398,7 +398,7 @@ fn name_flows_names_what_goes_out_and_questions_find_it() {
     asked.sort();
     assert_eq!(asked, moments);
     recorder.flush(13 * SECOND, wall(13 * SECOND)).unwrap();
-    // What is known of the name stays when the row is written again.
+    // A known name is kept when the row is written again.
     recorder.observe(&event(EventKind::Closed, 1, 20 * SECOND), &mut describe);
     recorder.flush(21 * SECOND, wall(21 * SECOND)).unwrap();
     let named = |names: &str| {
@@ -456,7 +456,7 @@ fn other_files_and_newer_records_are_left_alone() {
     ));
 }
 
-/// What a connection has moved so far, as a look at it tells.
+/// What a connection has transferred so far.
 fn progress(cookie: u64, sent: u64) -> Transfer {
     Transfer {
         cookie,
@@ -485,7 +485,7 @@ fn heartbeats_bring_what_a_connection_has_moved() {
     recorder.flush(105 * SECOND, wall(105 * SECOND)).unwrap();
     let asked = recorder.wants_progress(112 * SECOND);
     assert_eq!(asked.into_iter().collect::<Vec<_>>(), [1], "a listener moves nothing");
-    // Sockets that are nobody's business change nothing.
+    // Sockets that are not in the record change nothing.
     recorder.refresh(&[progress(1, 5_000), progress(77, 1)]);
     recorder.flush(112 * SECOND, wall(112 * SECOND)).unwrap();
     assert!(recorder.wants_progress(113 * SECOND).is_empty(), "it has been told");
@@ -561,13 +561,14 @@ fn many_open_flows_are_brought_up_to_date_in_rounds_and_a_clean_stop_takes_all()
     assert!(all(&path).iter().all(|flow| flow.duration() == 20_000 && !flow.closed));
 }
 
-/// A store with flows to eight addresses by six processes, one each second; numbers leave gaps, and the first stretches are gone.
+/// Creates a store with flows to eight addresses by six processes, one each second. There are gaps in the ids, and the
+/// first stretches are gone.
 fn sparse(path: &Path) {
     let mut writer = Writer::open(path, b"mill", BOOT).unwrap();
     drop(writer.batch().unwrap());
     drop(writer);
     let direct = rusqlite::Connection::open(path).unwrap();
-    // The next row gets the number after the largest: so a recorder that has run for long is made up.
+    // The next row gets the id after the largest one, which simulates a recorder that has run for long.
     let jump = |number: i64| {
         direct
             .execute(
@@ -597,7 +598,7 @@ fn sparse(path: &Path) {
     }
 }
 
-/// What `question` finds through an index is what a look at every flow finds.
+/// A query that uses an index finds the same flows as a scan of all.
 #[test]
 fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
     let folder = tempfile::tempdir().unwrap();
@@ -648,7 +649,7 @@ fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
         found
     };
     assert!(compare(&everything) > 1_000);
-    // Once the oldest are gone, their stretches are too.
+    // When the oldest flows are removed, their stretches are too.
     let mut writer = Writer::open(&path, b"mill", BOOT).unwrap();
     let keep = Retention {
         keep: Some(170_000),
@@ -674,7 +675,7 @@ fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
-    // A server that never ends, then a thousand short programs.
+    // A server that never ends, followed by a thousand short-lived programs.
     recorder.observe(&event(EventKind::Listening, 1, SECOND), &mut describe);
     for cookie in 2..=1_001 {
         let mut closed = event(EventKind::Closed, cookie, cookie * SECOND);
@@ -712,13 +713,13 @@ fn a_record_of_version_2_is_brought_up_to_date() {
     let mut recorder = recorder(&path);
     let found = all(&path);
     assert_eq!(found.iter().map(|flow| flow.id).collect::<Vec<_>>(), [3, 1, 70_002]);
-    // The sightings that version 2 had stay as they were.
+    // The sightings of version 2 are unchanged.
     let seen = Reader::open(&path)
         .unwrap()
         .first_seen(Some(b"/usr/bin/curl"), b"curl")
         .unwrap();
     assert_eq!(seen.iter().map(|one| one.first).min(), Some(1_600_000_000_000));
-    // New rows go on, and all are found through the new index.
+    // New rows can be added, and all are found through the new index.
     recorder.observe(&event(EventKind::Closed, 5, 10 * SECOND), &mut describe);
     recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
     let ask = |since: Option<i64>| {
@@ -751,7 +752,7 @@ fn open_record_of_version_3_is_brought_up_to_date() {
         (process.script.as_deref(), process.container_name.as_deref()),
         (None, None)
     );
-    // A script and a container's name go in and come out, and both are found by.
+    // A script and a container's name are stored and can be used in queries.
     let mut scripted = |owner: &EventOwner, _: Fact<u64>| NewProcess {
         path: Some(b"/usr/bin/python3.11".to_vec()),
         name: owner.name.as_bytes().to_vec(),
@@ -851,7 +852,7 @@ fn more_open_flows_than_memory_may_hold_are_one_row_each() {
     assert!(Reader::open(&path).unwrap().gaps(None, None).unwrap().is_empty());
 }
 
-/// A store that takes nothing for long: what does not fit into memory is lost, and told.
+/// If a store cannot be written to for long, what does not fit into memory is lost and counted.
 #[test]
 fn what_a_store_that_takes_nothing_loses_is_counted() {
     const MANY: u64 = 40_000;

@@ -1,4 +1,4 @@
-//! Files that a record must not be, stores that were tampered with, stores that vanish, clocks that are wrong.
+//! Tests of files that must not be used as a record, stores that were tampered with or vanish, and wrong clocks.
 #![cfg(target_os = "linux")]
 
 use std::net::IpAddr;
@@ -90,7 +90,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// What is not compiled in (`.cargo/config.toml`) cannot be reached by a file that means harm.
+/// Features that are not compiled in (`.cargo/config.toml`) cannot be reached by a malicious file.
 #[test]
 fn sqlite_has_no_full_text_search_no_r_trees_and_loads_no_extensions() {
     let connection = Connection::open_in_memory().unwrap();
@@ -168,7 +168,7 @@ fn open_files_that_others_control_are_refused() {
     set_mode(&path, 0o666);
     assert!(refused(&path).contains("every user may write"));
     set_mode(&path, 0o600);
-    // A journal that somebody has put beside it would be replayed into it.
+    // A journal that somebody has put beside the file would be replayed into it.
     let journal = folder.path().join("record.db-journal");
     symlink(folder.path().join("elsewhere"), &journal).unwrap();
     assert!(refused(&path).contains("symbolic link"));
@@ -209,7 +209,7 @@ fn open_second_recorder_through_another_path_is_refused() {
     let beside = folder.path().join("beside");
     symlink(folder.path(), &beside).unwrap();
     assert!(matches!(open(&beside.join("record.db")), Err(StoreError::Locked(_))));
-    // The lock is the store's own: without the file beside it, it still holds.
+    // The lock is on the store itself: without the lock file, it still holds.
     std::fs::remove_file(folder.path().join("record.db.lock")).unwrap();
     assert!(matches!(open(&path), Err(StoreError::Locked(_))));
 }
@@ -266,7 +266,7 @@ fn flows_row_that_cannot_be_is_skipped_and_counted() {
     }
 }
 
-/// A recorder with one flow written at second 1.
+/// A recorder with one flow, written at second 1.
 fn recorder(path: &Path) -> Recorder {
     let mut recorder = Recorder::new(open(path).unwrap()).unwrap();
     recorder.flush(SECOND, wall(SECOND)).unwrap();
@@ -350,7 +350,7 @@ fn retain_clock_set_ten_years_ahead_deletes_nothing() {
         jumps.iter().any(|gap| gap.2.starts_with("the clock was set forward")),
         "{jumps:?}"
     );
-    // In the hours after that it deletes a day's worth each.
+    // In each of the following hours it removes a day's worth.
     let mut removed = 0;
     for second in 3_600..3 * 3_600 {
         recorder.flush(second * SECOND, wall(second * SECOND) + ahead).unwrap();
@@ -371,7 +371,7 @@ fn retain_clock_set_ten_years_ahead_deletes_nothing() {
 fn flush_after_a_quick_restart_the_gap_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
-    // As after kill -9: nothing is said at the end, and another starts at once.
+    // As after kill -9: nothing is written at the end, and another recorder starts at once.
     drop(recorder(&path));
     let mut second = Recorder::new(open(&path).unwrap()).unwrap();
     let later = SECOND + SECOND / 10;
@@ -385,7 +385,7 @@ fn flush_after_a_quick_restart_the_gap_is_told() {
             "no recorder was at work".to_owned()
         )]
     );
-    // Between the second and a third the clock is set back.
+    // The clock is set back between the second and a third recorder.
     drop(second);
     let mut third = Recorder::new(open(&path).unwrap()).unwrap();
     let hour = Duration::from_secs(3_600);

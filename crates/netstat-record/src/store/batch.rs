@@ -1,4 +1,4 @@
-//! A batch of changes: one transaction.
+//! Batches of changes, each of which is one transaction.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::{FIRST_NAMESPACE, NewFlow, NoveltyKey, ProcessNumber, StoreError, Wri
 use crate::clock::Reading;
 use crate::flow::{Millis, NewProcess};
 
-/// A batch of changes. Dropped without [`Batch::commit`], it leaves no trace.
+/// A batch of changes. If it is dropped without [`Batch::commit`], nothing is changed.
 #[derive(Debug)]
 pub struct Batch<'w> {
     pub(super) writer: &'w mut Writer,
@@ -20,7 +20,7 @@ pub struct Batch<'w> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         if self.open {
-            // After a failure SQLite may have rolled back already.
+            // SQLite may have rolled back already after a failure.
             let _ = self.writer.reading().execute_batch("ROLLBACK");
             self.writer.segments.clear();
             self.writer.forget();
@@ -29,10 +29,10 @@ impl Drop for Batch<'_> {
 }
 
 impl Batch<'_> {
-    /// Puts the batch into the store.
+    /// Commits the batch to the store.
     ///
     /// # Errors
-    /// What SQLite says: then nothing of it is there.
+    /// Returns an error if SQLite does; nothing of the batch is in the store in that case.
     pub fn commit(mut self) -> Result<(), StoreError> {
         let text = "INSERT INTO stretch(number, since, until) VALUES(?1, ?2, ?3)
                     ON CONFLICT(number) DO UPDATE SET since = min(since, ?2), until = max(until, ?3)";
@@ -63,10 +63,11 @@ impl Batch<'_> {
         Ok(self.writer.words.put(text.to_vec(), number))
     }
 
-    /// The number of a process: `pid` with its start time and what is known of it. The same facts give the same number.
+    /// Returns the ids of a process: `pid` with its start time and the facts about it. The same facts give the same
+    /// ids.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn process(
         &mut self,
         pid: u32,
@@ -82,7 +83,7 @@ impl Batch<'_> {
         let start = start_ticks.map(|ticks| ticks as i64);
         let command = facts.command.map(|hash| hash as i64);
         let connection = self.writer.reading();
-        // SQLite would rather look through all processes of the program: there may be a hundred thousand.
+        // SQLite would prefer to scan all processes of the program, of which there may be a hundred thousand.
         let find = "SELECT id FROM process INDEXED BY process_pid WHERE pid = ?1 AND boot = ?2 AND start IS ?3 AND program = ?4
                     AND unit IS ?5 AND container IS ?6 AND command IS ?7 AND script IS ?8 AND container_name IS ?9";
         let boot = self.writer.boot;
@@ -111,7 +112,7 @@ impl Batch<'_> {
         Ok(ProcessNumber { process, program })
     }
 
-    /// The number of the program with these facts.
+    /// Returns the id of the program with these facts.
     fn program(&mut self, facts: &NewProcess) -> Result<i64, StoreError> {
         let key = (facts.path.clone(), facts.name.clone());
         if let Some(number) = self.writer.programs.get(&key) {
@@ -132,10 +133,10 @@ impl Batch<'_> {
         Ok(self.writer.programs.put(key, number))
     }
 
-    /// Writes a new flow, and returns its number. `cookie`: the kernel's number of a socket that is still open.
+    /// Writes a new flow and returns its id. `cookie` is the cookie of a socket that is still open.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn insert(&mut self, flow: &NewFlow, cookie: Option<u64>) -> Result<i64, StoreError> {
         let number = self.write(None, flow)?;
         if let Some(cookie) = cookie {
@@ -146,10 +147,10 @@ impl Batch<'_> {
         Ok(number)
     }
 
-    /// Writes what has changed of the flow `number`.
+    /// Writes what has changed in the flow `number`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn update(&mut self, number: i64, flow: &NewFlow, cookie: Option<u64>) -> Result<(), StoreError> {
         self.write(Some(number), flow)?;
         if let Some(cookie) = cookie.filter(|_| flow.closed) {
@@ -158,8 +159,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes the row of a flow, and returns its number. What was known stays where nothing is known any more, and bytes never become
-    /// fewer: those of UDP are counted anew by each recorder.
+    /// Writes the row of a flow and returns its id. Known values are kept if the new ones are unknown, and byte counts
+    /// never decrease, because each recorder counts UDP anew.
     fn write(&mut self, number: Option<i64>, flow: &NewFlow) -> Result<i64, StoreError> {
         let local = self.address(flow.local.0)?;
         let remote = self.address(flow.foreign.0)?;
@@ -202,30 +203,30 @@ impl Batch<'_> {
         Ok(number)
     }
 
-    /// Says that nothing more will be heard of the socket `cookie`: it ended unseen.
+    /// Ends the flow of the socket `cookie`, whose end was not observed.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn give_up(&mut self, cookie: u64) -> Result<(), StoreError> {
         let text = "DELETE FROM live WHERE cookie = ?1";
         self.writer.reading().prepare_cached(text)?.execute([cookie as i64])?;
         Ok(())
     }
 
-    /// Says that nothing more will be heard of any flow of another boot.
+    /// Ends all flows of other boots.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn give_up_others(&mut self) -> Result<(), StoreError> {
         let text = "DELETE FROM live WHERE flow NOT IN (SELECT id FROM flow WHERE boot = ?1 AND id IN (SELECT flow FROM live))";
         self.writer.reading().execute(text, [self.writer.boot])?;
         Ok(())
     }
 
-    /// Writes that a recorder was at work at this moment, and what it knows of the clock.
+    /// Records that a recorder was running at this time, and its clock readings.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub(crate) fn alive(&mut self, clock: &Reading) -> Result<(), StoreError> {
         let connection = self.writer.reading();
         let text = "INSERT OR REPLACE INTO alive(id, last) VALUES(1, ?1)";
@@ -236,10 +237,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes that something is missing from `since` to `until`. `lost`: how many events or flows, where that is known.
+    /// Records that something is missing from `since` to `until`. `lost` is the number of events or flows, if known.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn gap(&mut self, since: Millis, until: Millis, reason: &str, lost: Option<u64>) -> Result<(), StoreError> {
         self.writer.reading().execute(
             "INSERT INTO gap(since, until, reason, lost) VALUES(?1, ?2, ?3, ?4)",
@@ -248,7 +249,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Takes note of what a program does for the first time.
+    /// Records what a program does for the first time.
     fn note_first_times(&mut self, flow: &NewFlow) -> Result<(), StoreError> {
         let Some(process) = flow.process else { return Ok(()) };
         self.note_first_time(process.program, NoveltyKey::Program, flow.first)?;
@@ -290,7 +291,7 @@ impl Batch<'_> {
     }
 }
 
-/// The network that an address counts to when it is asked whether a program has been there before: /24 or /48.
+/// Returns the network of an address, which is used to decide whether a program has connected there before: /24 or /48.
 fn network(address: IpAddr) -> NoveltyKey {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -304,7 +305,7 @@ fn network(address: IpAddr) -> NoveltyKey {
     }
 }
 
-/// The bytes of an address: 4 or 16.
+/// Returns the octets of an address: 4 or 16.
 pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),

@@ -1,4 +1,4 @@
-//! SQLite, opened for a file that may be damaged or made by somebody who means harm.
+//! Opens SQLite for a file that may be damaged or malicious.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{StoreError, check};
 
-/// How long a statement may work on its next row, in seconds. A question over 20 million flows needs some 30 seconds for all of them
-/// on a slow disk; a damaged tree can lead in a circle.
+/// How long a statement may take to reach its next row, in seconds. A query that scans 20 million flows takes about 30
+/// seconds on a slow disk, whereas a damaged tree can be circular.
 const PATIENCE: u64 = 300;
-/// Instructions of SQLite's machine between two looks at the clock: some 0.1 ms.
+/// The number of SQLite virtual machine instructions between two checks of the time, about 0.1 ms.
 const INSTRUCTIONS: i32 = 10_000;
-/// The longest value that a row may have, in bytes. The longest that is written are command lines and paths.
+/// The maximum length of a value in bytes. Command lines and paths are the longest values written.
 const LONGEST: i32 = 1 << 20;
-/// The longest statement: 10,000 numbers of 20 digits are the longest list.
+/// The maximum length of a statement. The longest list has 10,000 numbers of 20 digits.
 const LONGEST_STATEMENT: i32 = 1 << 20;
 
-/// When the running statement last came forward.
+/// Records when the running statement last made progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Watchdog {
     start: Instant,
-    /// Milliseconds after `start`.
+    /// The time of the last progress, in milliseconds after `start`.
     fed: Arc<AtomicU64>,
-    /// Milliseconds that may pass.
+    /// The time that may pass without progress, in milliseconds.
     patience: u64,
 }
 
@@ -44,7 +44,7 @@ impl Watchdog {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Says that a statement begins, or has come to its next row.
+    /// Records that a statement begins or has reached its next row.
     pub(crate) fn feed(&self) {
         self.fed.store(self.now(), Ordering::Relaxed);
     }
@@ -54,7 +54,7 @@ impl Watchdog {
     }
 }
 
-/// Opens the database at `path`, whose files have been checked.
+/// Opens the database at `path`, whose files must have been checked.
 pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<(Connection, Watchdog), StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection =
@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<(Connection, Watchdo
 /// Opens the database for reading.
 ///
 /// # Errors
-/// When there is none, or it is no record.
+/// Returns an error if there is none, or if it is not a record.
 pub(crate) fn open_to_read(path: &Path) -> Result<(Connection, Watchdog), StoreError> {
     let path = match check::resolved(path) {
         Ok(path) => path,
@@ -84,7 +84,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<(Connection, Watchdog), StoreE
     Ok((connection, watchdog))
 }
 
-/// Everything that SQLite has against databases of strangers (https://www.sqlite.org/security.html).
+/// Enables all that SQLite offers to defend against untrusted databases (https://www.sqlite.org/security.html).
 fn harden(connection: &Connection) -> rusqlite::Result<Watchdog> {
     for (switch, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
@@ -107,7 +107,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<Watchdog> {
         connection.set_limit(limit, most)?;
     }
     connection.pragma_update(None, "cell_size_check", true)?;
-    // A page of a mapped file that another program has cut off would end this one with SIGBUS.
+    // If another program truncates a mapped file, accessing the missing page ends this one with SIGBUS.
     connection.pragma_update(None, "mmap_size", 0)?;
     let watchdog = Watchdog::new(Duration::from_secs(PATIENCE));
     let watched = watchdog.clone();

@@ -1,25 +1,25 @@
-//! The numbers of what repeats, kept in memory beside the database.
+//! Ids of repeated values, cached in memory.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Numbers that are kept beside the database while it is written, so that a name is looked up once. Those that were not used for long
-/// are forgotten first.
+/// A cache of ids, so that a name is looked up in the database once while it is written. Ids that were not used for a
+/// long time are forgotten first.
 #[derive(Debug)]
 pub(super) struct Numbers<K> {
-    /// Used since the last change of generation.
+    /// Ids used since the last change of generation.
     young: HashMap<K, i64>,
-    /// Used in the generation before.
+    /// Ids used in the previous generation.
     old: HashMap<K, i64>,
-    /// How many are kept at most, of both generations.
+    /// The maximum number of ids in both generations.
     most: usize,
 }
 
-/// Addresses, and first times, kept in memory at most: they are small, and each that is missing costs a random page. A hash table
-/// doubles beyond 7/8 of a power of two.
+/// The maximum number of cached addresses, and of first sightings: they are small, and each one missing costs a random
+/// page access. A hash table doubles when it is filled beyond 7/8 of a power of two.
 pub(super) const MANY_NAMES: usize = 2 * (32_768 / 8 * 7);
-/// Programs, and texts, kept in memory at most: running programs have few.
+/// The maximum number of cached programs, and of texts: running programs have few.
 pub(super) const NAMES: usize = 8_000;
 
 impl<K: Hash + Eq> Numbers<K> {

@@ -1,4 +1,5 @@
-//! The small facts of a flow in one number, `flow.kind`. Part of the file format: bits and numbers are added to, never changed.
+//! Packs the small facts of a flow into one number, `flow.kind`. This is part of the file format: bits and numbers are
+//! added but never changed.
 
 use std::net::IpAddr;
 
@@ -6,14 +7,14 @@ use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State};
 
 use super::NewFlow;
 
-/// So many bits are in use.
+/// The number of bits in use.
 const BITS: u32 = 14;
 
 pub(super) fn long(fact: Fact<u64>) -> Option<i64> {
     fact.known().map(|value| i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// `flow.kind`; see [`schema`].
+/// Returns the value of `flow.kind`; see [`schema`].
 pub(super) fn pack(flow: &NewFlow) -> i64 {
     let mapped = |address: IpAddr| i64::from(flow.family == Family::V6 && address.to_canonical().is_ipv4());
     i64::from(flow.protocol == Protocol::Udp)
@@ -27,7 +28,7 @@ pub(super) fn pack(flow: &NewFlow) -> i64 {
         | mapped(flow.foreign.0) << 13
 }
 
-/// What is in `flow.kind`.
+/// The contents of `flow.kind`.
 pub(crate) struct PackedKind {
     pub(crate) protocol: Protocol,
     pub(crate) family: Family,
@@ -39,7 +40,7 @@ pub(crate) struct PackedKind {
     pub(crate) mapped: (bool, bool),
 }
 
-/// What [`pack`] has packed; `None` for a number that it never gives.
+/// Unpacks a number created by [`pack`]; `None` if `pack` cannot have created it.
 pub(crate) fn unpack(kind: i64) -> Option<PackedKind> {
     if kind >> BITS != 0 {
         return None;
@@ -57,7 +58,7 @@ pub(crate) fn unpack(kind: i64) -> Option<PackedKind> {
     })
 }
 
-/// States by the number that the store keeps: never changed, only added to.
+/// The states by the numbers used in the store. Numbers are never changed, only added.
 const STATES: [State; 12] = [
     State::Closed,
     State::Established,
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn unpack_state_that_does_not_exist_is_refused() {
-        // States 12 to 15, and origin 3.
+        // States 12 to 15, and origin 3, do not exist.
         for damaged in [12 << 4, 15 << 4, 3 << 8, 1 << BITS, -1] {
             assert!(unpack(damaged).is_none(), "{damaged:#x}");
         }
