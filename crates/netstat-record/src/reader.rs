@@ -204,7 +204,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether the time from `since` to `until` falls into fewer than half of the segments.
+    /// Whether the time from `since` to `until` falls into fewer than half of the stretches.
     fn is_part(&self, since: Millis, until: Millis) -> Result<bool, StoreError> {
         let text = "SELECT count(*), coalesce(sum(since <= ?2 AND until >= ?1), 0) FROM stretch";
         let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));

@@ -18,14 +18,14 @@ use crate::namespace::{self, INSIDE, eventually, harness_words};
 use crate::oracle;
 use crate::peer::Family;
 
-/// Set to what the process is to do when it is an actor.
+/// Set to the role of the process if it is an actor.
 pub(crate) const ROLE: &str = "NETSTAT_TESTKIT_ROLE";
 
-/// Ends an actor that was left behind.
+/// The time after which an actor that was left behind ends.
 const LIFE: Duration = Duration::from_secs(120);
 
-/// The life of an actor, whose socket is its standard input: it starts as many copies of itself as the role says, and
-/// waits to be killed.
+/// Runs an actor, whose socket is its standard input: it starts as many copies of itself as the role tells, and waits
+/// to be killed.
 pub(crate) fn act(role: &OsStr) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let copies: usize = role.to_str().and_then(|role| role.parse().ok()).unwrap_or(0);
@@ -45,7 +45,7 @@ pub(crate) fn act(role: &OsStr) -> ! {
     std::process::exit(0);
 }
 
-/// What an actor is to be like.
+/// The properties of an actor.
 #[derive(Clone, Debug)]
 pub struct Actor {
     name: OsString,
@@ -63,17 +63,18 @@ impl Default for Actor {
     }
 }
 
-/// A running actor; killed when dropped.
+/// A running actor, which is killed when dropped.
 #[derive(Debug)]
 pub struct Holder {
     child: Child,
     program: PathBuf,
-    /// Where the program file is.
+    /// The directory that contains the program file.
     _directory: TempDir,
 }
 
 impl Actor {
-    /// An actor whose program file has this name; any bytes but `/` and NUL (for an unprivileged one: UTF-8).
+    /// Creates an actor whose program file has this name, which may contain any bytes but `/` and NUL (UTF-8 for an
+    /// unprivileged one).
     pub fn named(name: impl Into<OsString>) -> Actor {
         Actor {
             name: name.into(),
@@ -81,12 +82,12 @@ impl Actor {
         }
     }
 
-    /// It starts this many copies of itself, which inherit the socket.
+    /// Makes the actor start this many copies of itself, which inherit the socket.
     pub fn copies(self, copies: usize) -> Actor {
         Actor { copies, ..self }
     }
 
-    /// It runs without privilege, as [`crate::Netstat::unprivileged`] does.
+    /// Makes the actor run without privileges, as [`crate::Netstat::unprivileged`] does.
     pub fn unprivileged(self) -> Actor {
         Actor {
             unprivileged: true,
@@ -94,10 +95,10 @@ impl Actor {
         }
     }
 
-    /// Starts it; it and its copies hold `socket`, this process does not any more.
+    /// Starts the actor. It and its copies hold `socket`; this process does not any more.
     ///
     /// # Panics
-    /// When the actors do not hold the socket within 10 seconds.
+    /// Panics if the actors do not hold the socket within 10 seconds.
     pub fn hold(&self, socket: impl Into<OwnedFd>) -> Holder {
         let socket: OwnedFd = socket.into();
         let inode = oracle::inode(&socket);
@@ -144,17 +145,17 @@ impl Actor {
 }
 
 impl Holder {
-    /// Process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The program's file.
+    /// The path of the program file.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Removes the program's file while it runs.
+    /// Removes the program file while the program is running.
     pub fn delete_program(&self) {
         std::fs::remove_file(&self.program).expect("the file is ours");
     }
@@ -168,8 +169,8 @@ impl Drop for Holder {
     }
 }
 
-/// Sends a socket's descriptor over a Unix socket and closes it here: as long as both ends live, it belongs to no process
-/// but is on its way (`SCM_RIGHTS`, unix(7)).
+/// Sends a socket's descriptor over a Unix socket and closes it here. As long as both ends exist, it belongs to no
+/// process but is in flight (`SCM_RIGHTS`, unix(7)).
 pub fn in_flight(socket: impl Into<OwnedFd>) -> std::io::Result<(UnixStream, UnixStream)> {
     let socket: OwnedFd = socket.into();
     let ends = UnixStream::pair()?;
@@ -189,7 +190,7 @@ pub fn in_flight(socket: impl Into<OwnedFd>) -> std::io::Result<(UnixStream, Uni
     Ok(ends)
 }
 
-/// Two listeners at one address and port (`SO_REUSEPORT`).
+/// Creates two listeners at the same address and port (`SO_REUSEPORT`).
 pub fn reuseport_twins(family: Family) -> std::io::Result<[TcpListener; 2]> {
     let loopback = match family {
         Family::V4 => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -207,7 +208,7 @@ pub fn reuseport_twins(family: Family) -> std::io::Result<[TcpListener; 2]> {
     Ok([first, second])
 }
 
-/// An IPv6 listener that takes IPv4 callers too, one such caller, and the accepted connection with mapped addresses.
+/// Creates an IPv6 listener that also accepts IPv4, an IPv4 client, and the accepted connection with mapped addresses.
 pub fn mapped() -> std::io::Result<(TcpListener, TcpStream, TcpStream)> {
     let listener = dual_stack()?;
     let port = listener.local_addr()?.port();
@@ -216,7 +217,7 @@ pub fn mapped() -> std::io::Result<(TcpListener, TcpStream, TcpStream)> {
     Ok((listener, caller, accepted))
 }
 
-/// A listener on `[::]` for both families, whatever `net.ipv6.bindv6only` says.
+/// Creates a listener on `[::]` for both families, regardless of `net.ipv6.bindv6only`.
 fn dual_stack() -> std::io::Result<TcpListener> {
     let socket = rustix::net::socket_with(Family::V6.raw(), SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
@@ -225,7 +226,7 @@ fn dual_stack() -> std::io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Four UDP sockets on loopback: unconnected and connected over IPv4, the same over IPv6.
+/// Creates four UDP sockets on loopback: unconnected and connected over IPv4, and the same over IPv6.
 pub fn udp_sockets() -> std::io::Result<[UdpSocket; 4]> {
     let one = |host: &str, connected: bool| {
         let socket = UdpSocket::bind((host, 0))?;
@@ -252,7 +253,8 @@ pub fn set_traffic_class(socket: &impl AsFd, class: u8) -> std::io::Result<()> {
     Ok(rustix::net::sockopt::set_ipv6_tclass(socket, class.into())?)
 }
 
-/// `count` established TCP connections over addresses of 127.0.0.0/8: two sockets each, and one listener for each 10,000.
+/// Creates `count` established TCP connections over addresses of 127.0.0.0/8: two sockets for each, and one listener
+/// for every 10,000.
 pub fn connections(count: usize) -> std::io::Result<Vec<TcpStream>> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let _ = rustix::process::setrlimit(

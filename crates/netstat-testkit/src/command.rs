@@ -1,4 +1,4 @@
-//! Running the program under test, with and without privilege.
+//! Runs the program under test, with and without privileges.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use tempfile::TempDir;
 
 use crate::namespace::{self, finish};
 
-/// No question here takes longer, even on a busy machine.
+/// The time limit of a run; nothing here takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The user id that owns nothing.
+/// The id of a user who owns nothing.
 pub const NOBODY: u32 = 65534;
 
-/// The program under test and how to start it.
+/// The program under test, and how to start it.
 #[derive(Clone, Debug)]
 pub struct Netstat {
-    /// Words before the program: another program that starts it.
+    /// The arguments that precede the program: another program that starts it.
     before: Vec<OsString>,
     program: PathBuf,
-    /// Where `program` is a copy: what keeps it.
+    /// Keeps the directory of `program` if that is a copy.
     _copy: Option<Arc<TempDir>>,
 }
 
-/// How a program ended, and what it printed.
+/// How a program ended, and its output.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The exit status.
@@ -38,20 +38,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The standard output of a program that succeeded.
+    /// Returns the standard output of a program that succeeded.
     ///
     /// # Panics
-    /// When it did not.
+    /// Panics if it did not.
     #[track_caller]
     pub fn success(&self) -> &str {
         assert!(self.status.success(), "{self:#?}");
         &self.stdout
     }
 
-    /// The one line on stderr of a program that refused its arguments.
+    /// Returns the single line on stderr of a program that refused its arguments.
     ///
     /// # Panics
-    /// When the status is not 2, anything is on stdout, or not exactly one line on stderr.
+    /// Panics unless the status is 2, stdout is empty, and there is exactly one line on stderr.
     #[track_caller]
     pub fn refusal(&self) -> &str {
         assert_eq!(self.status.code(), Some(2), "{self:#?}");
@@ -62,7 +62,7 @@ impl Outcome {
 }
 
 impl Netstat {
-    /// The program at `path`: `env!("CARGO_BIN_EXE_netstat")`.
+    /// Creates a runner for the program at `path`, usually `env!("CARGO_BIN_EXE_netstat")`.
     pub fn new(path: impl Into<PathBuf>) -> Netstat {
         Netstat {
             before: Vec::new(),
@@ -71,14 +71,14 @@ impl Netstat {
         }
     }
 
-    /// The same program, started by another: `words` come before its path.
+    /// Returns the same program started by another one: `words` precede its path.
     pub fn behind<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Netstat {
         let mut before: Vec<OsString> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
         before.extend(self.before.iter().cloned());
         Netstat { before, ..self.clone() }
     }
 
-    /// The same program, run by somebody who may not look into the processes of this test; see [`unprivileged`].
+    /// Returns the same program run by somebody who may not inspect the processes of this test; see [`unprivileged`].
     pub fn unprivileged(&self) -> Netstat {
         let name = self.program.file_name().expect("a program is a file");
         let (directory, program) = public_copy(&self.program, name);
@@ -89,8 +89,8 @@ impl Netstat {
         }
     }
 
-    /// A copy of the program with these file capabilities (`setcap`'s words), run as user 65534; `None`, with a word on
-    /// stderr, where that cannot be had.
+    /// Returns a copy of the program that has these file capabilities (in `setcap`'s format) and runs as user 65534.
+    /// `None` if that is impossible, which is reported as a skip.
     pub fn with_capabilities(&self, capabilities: &str) -> Option<Netstat> {
         let reason = if !namespace::real_root() {
             "file capabilities need the real root".to_owned()
@@ -99,7 +99,7 @@ impl Netstat {
                 return None;
             }
             let (directory, program) = public_place(OsStr::new("netstat"));
-            // No link: the capabilities would be given to the original.
+            // Not a link, which would give the capabilities to the original.
             std::fs::copy(&self.program, &program).expect("a program can be copied");
             let output = namespace::tool("setcap").arg(capabilities).arg(&program).output();
             match output {
@@ -125,7 +125,7 @@ impl Netstat {
         &self.program
     }
 
-    /// A command with these arguments, in the C locale, without colours.
+    /// Returns a command with these arguments, in the C locale and without colours.
     pub fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut all = self
             .before
@@ -137,17 +137,17 @@ impl Netstat {
         command
     }
 
-    /// Runs it with these arguments to its end.
+    /// Runs the program with these arguments until it ends.
     ///
     /// # Panics
-    /// When it cannot be started, does not end within 30 seconds, or prints what is no UTF-8.
+    /// Panics if the program cannot be started, does not end within 30 seconds, or prints invalid UTF-8.
     #[track_caller]
     pub fn run<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Outcome {
         outcome(&mut self.command(words))
     }
 }
 
-/// Runs a command to its end, with the rules of [`Netstat::run`].
+/// Runs a command until it ends, by the rules of [`Netstat::run`].
 #[track_caller]
 pub fn outcome(command: &mut Command) -> Outcome {
     let (output, in_time) = finish(command, namespace::patience(PATIENCE)).expect("the program can be started");
@@ -161,9 +161,9 @@ pub fn outcome(command: &mut Command) -> Outcome {
     }
 }
 
-/// Words that start a program without any capability: as user and group 65534 where this is the real root, as the one
-/// user of the namespace where it is a user namespace. Neither may read `/proc/PID/fd` of a process that has kept
-/// capabilities.
+/// Returns the arguments that start a program without any capabilities: as user and group 65534 if this is the real
+/// root, or as the only user of the namespace if this is a user namespace. Neither may read `/proc/PID/fd` of a process
+/// that has kept its capabilities.
 pub fn unprivileged() -> Vec<OsString> {
     let mut words = vec!["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
     if namespace::real_root() {
@@ -173,7 +173,7 @@ pub fn unprivileged() -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
-/// The user id of programs started through [`unprivileged`], as this user namespace sees it.
+/// The user id of programs started through [`unprivileged`], as seen in this user namespace.
 pub fn unprivileged_user() -> u32 {
     if namespace::real_root() {
         NOBODY
@@ -182,17 +182,17 @@ pub fn unprivileged_user() -> u32 {
     }
 }
 
-/// A copy of a program under another name, in a directory that everybody may enter.
+/// Copies a program to another name in a directory that everybody may enter.
 pub(crate) fn public_copy(program: &Path, name: &OsStr) -> (TempDir, PathBuf) {
     let (directory, copy) = public_place(name);
-    // A link cannot be "busy", as a file just written can be while another thread starts a program.
+    // A link cannot be "busy", unlike a newly written file while another thread starts a program.
     if std::fs::hard_link(program, &copy).is_err() {
         std::fs::copy(program, &copy).expect("a program can be copied");
     }
     (directory, copy)
 }
 
-/// A path with this file name in a new directory that everybody may enter.
+/// Returns a path with this file name in a new directory that everybody may enter.
 fn public_place(name: &OsStr) -> (TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a temporary directory");

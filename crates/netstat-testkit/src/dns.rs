@@ -1,6 +1,6 @@
-//! A small name server for reverse look-ups over UDP that can be slow, silent, wrong or hostile.
+//! A small name server for reverse lookups over UDP, which can be slow, silent, wrong or hostile.
 //!
-//! Only what a resolver needs to take an answer is there (RFC 1035, 4): one question, at most one PTR record.
+//! It supports only what a resolver needs to accept an answer (RFC 1035, 4): one question, and at most one PTR record.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,41 +11,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often the server looks whether it is to end, and whether a delayed answer is due.
+/// How often the server checks whether it should end and whether a delayed answer is due.
 const TICK: Duration = Duration::from_millis(1);
 
 /// RFC 1035, 3.2.2.
 const TYPE_PTR: [u8; 2] = [0, 12];
 /// RFC 1035, 3.2.4.
 const CLASS_IN: [u8; 2] = [0, 1];
-/// Length of a message's header (RFC 1035, 4.1.1).
+/// The length of a message header (RFC 1035, 4.1.1).
 const HEADER: usize = 12;
 
-/// What the server says about one address.
+/// The server's answer about an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A PTR record with this name, split at its dots.
     Name(String),
-    /// A PTR record with exactly these labels, whatever they hold; each of 63 bytes at most.
+    /// A PTR record with exactly these labels, whatever they contain, of at most 63 bytes each.
     Labels(Vec<Vec<u8>>),
     /// The name does not exist (NXDOMAIN).
     NoName,
-    /// The name exists, a PTR record does not.
+    /// The name exists, but has no PTR record.
     NoData,
-    /// The server is in trouble (SERVFAIL).
+    /// The server has failed (SERVFAIL).
     ServerFailure,
-    /// Nothing at all.
+    /// No answer at all.
     Silence,
     /// A PTR record whose name is a compression pointer to itself (RFC 1035, 4.1.4).
     PointerLoop,
-    /// A PTR record that is cut off in the middle of its name.
+    /// A PTR record that is truncated in the middle of its name.
     Cut,
-    /// The question's identifier, followed by these bytes.
+    /// The query's identifier, followed by these bytes.
     Garbage(Vec<u8>),
 }
 
-/// What a server says about every address, and how long it takes for each. Delays do not add up: a thousand questions at
-/// once are all answered one delay later.
+/// How a server answers about every address, and how long each answer takes. Delays do not add up: a thousand
+/// simultaneous queries are all answered one delay later.
 #[derive(Clone)]
 pub struct Behaviour {
     delay: Duration,
@@ -61,7 +61,7 @@ impl fmt::Debug for Behaviour {
 }
 
 impl Behaviour {
-    /// Answers at once with what `reply` says.
+    /// Answers immediately with what `reply` returns.
     pub fn with(reply: impl Fn(IpAddr) -> Reply + Send + Sync + 'static) -> Self {
         Behaviour {
             delay: Duration::ZERO,
@@ -69,13 +69,13 @@ impl Behaviour {
         }
     }
 
-    /// The same, each answer `delay` after its question.
+    /// Delays each answer by `delay`.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Has a name for every address, [`name_for`] it, and gives it after `delay`.
+    /// Answers with the name that [`name_for`] gives to any address, after `delay`.
     pub fn slow(delay: Duration) -> Self {
         Self::with(|address| Reply::Name(name_for(address))).after(delay)
     }
@@ -85,26 +85,26 @@ impl Behaviour {
         Self::with(|_| Reply::Silence)
     }
 
-    /// Knows no name.
+    /// Answers that no address has a name.
     pub fn nxdomain() -> Self {
         Self::with(|_| Reply::NoName)
     }
 
-    /// Answers for these addresses as given and knows no other.
+    /// Answers for these addresses as given, and that no other has a name.
     pub fn ptr(replies: HashMap<IpAddr, Reply>) -> Self {
         Self::with(move |address| replies.get(&address).cloned().unwrap_or(Reply::NoName))
     }
 }
 
-/// The name that [`Behaviour::slow`] gives to an address: `host-` and the address with hyphens, under `test`.
+/// Returns the name that [`Behaviour::slow`] gives to an address: `host-` and the address with hyphens, under `test`.
 pub fn name_for(address: IpAddr) -> String {
     format!("host-{}.test", address.to_string().replace(['.', ':'], "-"))
 }
 
-/// Answers every question at 127.0.0.1:53 with one A record of `address`, until the process ends.
+/// Answers every query at 127.0.0.1:53 with one A record of `address`, until the process ends.
 ///
 /// # Errors
-/// When the socket cannot be bound, or no thread be started.
+/// Returns an error if the socket cannot be bound or the thread cannot be started.
 pub fn serve_address(address: Ipv4Addr) -> io::Result<()> {
     let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53))?;
     let serve = move || {
@@ -114,7 +114,7 @@ pub fn serve_address(address: Ipv4Addr) -> io::Result<()> {
             if length < HEADER {
                 continue;
             }
-            // An answer with one record, whose name is the question's (RFC 1035, 4.1.1 and 4.1.4).
+            // An answer with one record whose name is the question's (RFC 1035, 4.1.1 and 4.1.4).
             answer[2..4].copy_from_slice(&[0x81, 0x80]);
             answer[6..8].copy_from_slice(&[0, 1]);
             answer[8..12].fill(0);
@@ -126,10 +126,10 @@ pub fn serve_address(address: Ipv4Addr) -> io::Result<()> {
     thread::Builder::new().spawn(serve).map(drop)
 }
 
-/// Asks the server at 127.0.0.1:53 for the addresses of `name`, and waits for its answer.
+/// Queries the server at 127.0.0.1:53 for the addresses of `name`, and waits for its answer.
 ///
 /// # Errors
-/// When it cannot be reached.
+/// Returns an error if the server cannot be reached.
 pub fn ask_for(name: &str) -> io::Result<()> {
     let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
@@ -152,10 +152,10 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Serves at `address`; port 0 takes any free one.
+    /// Starts to serve at `address`; port 0 selects a free one.
     ///
     /// # Errors
-    /// When the socket cannot be bound.
+    /// Returns an error if the socket cannot be bound.
     pub fn start(address: SocketAddr, behaviour: Behaviour) -> io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
         socket.set_read_timeout(Some(TICK))?;
@@ -176,17 +176,17 @@ impl NameServer {
         })
     }
 
-    /// Where it serves.
+    /// The address at which it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of questions that came in, repeats included.
+    /// The number of queries received, including repeats.
     pub fn queries(&self) -> usize {
         self.asked().len()
     }
 
-    /// The addresses asked for, in the order they came in, repeats included.
+    /// The addresses that were queried, in order of arrival and including repeats.
     pub fn asked(&self) -> Vec<IpAddr> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -196,7 +196,7 @@ impl Drop for NameServer {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It only ends early by a panic, which its test has seen on stderr.
+            // It ends early only by a panic, which its test has shown on stderr.
             let _ = thread.join();
         }
     }
@@ -206,7 +206,7 @@ fn serve(socket: &UdpSocket, behaviour: &Behaviour, asked: &Mutex<Vec<IpAddr>>, 
     let mut due: VecDeque<(Instant, SocketAddr, Vec<u8>)> = VecDeque::new();
     let mut buffer = [0; 1500];
     while !end.load(Ordering::Relaxed) {
-        // A time-out, or an ICMP error for an answer nobody waits for any more, is no reason to end.
+        // A timeout, or an ICMP error for an answer that nobody waits for any more, is not a reason to end.
         if let Ok((length, peer)) = socket.recv_from(&mut buffer)
             && let Some((question, address)) = buffer.get(..length).and_then(read_question)
         {
@@ -215,17 +215,18 @@ fn serve(socket: &UdpSocket, behaviour: &Behaviour, asked: &Mutex<Vec<IpAddr>>, 
                 due.push_back((Instant::now() + behaviour.delay, peer, message));
             }
         }
-        // All have the same delay, so the first is due first.
+        // All answers have the same delay, so the first one is due first.
         while due.front().is_some_and(|(when, ..)| *when <= Instant::now())
             && let Some((_, peer, message)) = due.pop_front()
         {
-            // The one who asked may have gone.
+            // The client may have gone.
             let _ = socket.send_to(&message, peer);
         }
     }
 }
 
-/// A query's bytes up to the end of its question, and the address it asks for. `None` for all but PTR questions.
+/// Returns the bytes of a query up to the end of its question, and the address it asks for. `None` for anything but a
+/// PTR question.
 fn read_question(message: &[u8]) -> Option<(&[u8], IpAddr)> {
     let mut labels: Vec<&[u8]> = Vec::new();
     let mut at = HEADER;
@@ -245,7 +246,7 @@ fn read_question(message: &[u8]) -> Option<(&[u8], IpAddr)> {
     Some((message.get(..end)?, read_address(&labels)?))
 }
 
-/// The address behind `4.3.2.1.in-addr.arpa` (RFC 1035, 3.5) or the nibbles of `ip6.arpa` (RFC 3596, 2.5).
+/// Returns the address in `4.3.2.1.in-addr.arpa` (RFC 1035, 3.5) or in the nibbles of `ip6.arpa` (RFC 3596, 2.5).
 fn read_address(labels: &[&[u8]]) -> Option<IpAddr> {
     let text: Vec<&str> = labels
         .iter()
@@ -271,9 +272,9 @@ fn read_address(labels: &[&[u8]]) -> Option<IpAddr> {
     }
 }
 
-/// The message for a reply; `None` for silence.
+/// Returns the message for a reply; `None` for silence.
 fn write_reply(question: &[u8], reply: &Reply) -> Option<Vec<u8>> {
-    // Response codes of RFC 1035, 4.1.1.
+    // Response codes (RFC 1035, 4.1.1).
     const NO_ERROR: u8 = 0;
     const SERVER_FAILURE: u8 = 2;
     const NAME_ERROR: u8 = 3;
@@ -286,19 +287,19 @@ fn write_reply(question: &[u8], reply: &Reply) -> Option<Vec<u8>> {
         Reply::Name(name) => Some(record(question, &labels(name.split('.').map(str::as_bytes)), None)),
         Reply::Labels(parts) => Some(record(question, &labels(parts.iter().map(Vec::as_slice)), None)),
         Reply::PointerLoop => {
-            // The record's data begins after the header, the question and twelve bytes of record.
+            // The record's data begins after the header, the question and twelve bytes of the record.
             let here = u16::try_from(question.len() + 12).ok()?;
             Some(record(question, &(0xc000 | here).to_be_bytes(), None))
         }
-        // The record claims more than follows.
+        // The record claims to be longer than it is.
         Reply::Cut => Some(record(question, b"\x20cut", Some(40))),
     }
 }
 
-/// Header and question of an answer, without a record.
+/// Returns the header and question of an answer, without records.
 fn head(question: &[u8], code: u8, answers: u8) -> Vec<u8> {
     let mut message = question.to_vec();
-    // Response, authoritative, recursion desired and available; one question, no records but answers.
+    // Response, authoritative, recursion desired and available; one question, and no records but answers.
     for (to, from) in message
         .iter_mut()
         .skip(2)
@@ -309,10 +310,10 @@ fn head(question: &[u8], code: u8, answers: u8) -> Vec<u8> {
     message
 }
 
-/// An answer with one PTR record; `claim` is its data's length where that is not to be the true one.
+/// Returns an answer with one PTR record; `claim` is the length of its data if that should differ from the true one.
 fn record(question: &[u8], data: &[u8], claim: Option<u16>) -> Vec<u8> {
     let mut message = head(question, 0, 1);
-    // The owner's name is a pointer to the question's.
+    // The owner name is a pointer to that of the question.
     message.extend([0xc0, HEADER as u8]);
     message.extend([TYPE_PTR, CLASS_IN].concat());
     message.extend(60u32.to_be_bytes());
@@ -336,7 +337,7 @@ fn labels<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// A PTR question for 192.0.2.1, identifier 7.
+    /// A PTR query for 192.0.2.1 with the identifier 7.
     const QUERY: &[u8] = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x011\x012\x010\x03192\x07in-addr\x04arpa\0\0\x0c\0\x01";
 
     fn address() -> IpAddr {

@@ -1,4 +1,4 @@
-//! A file system whose server stops answering: FUSE (linux/fuse.h), spoken by a thread of the test.
+//! A file system whose server stops answering, implemented as FUSE (linux/fuse.h) by a thread of the test.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::skip::skip;
 
-/// Operations of the protocol.
+/// The operations of the protocol.
 mod operation {
     pub(super) const LOOKUP: u32 = 1;
     pub(super) const FORGET: u32 = 2;
@@ -31,13 +31,13 @@ mod operation {
     pub(super) const BATCH_FORGET: u32 = 42;
 }
 
-/// The header before each request.
+/// The length of the header of each request.
 const REQUEST: usize = 40;
-/// The number of the root directory (FUSE_ROOT_ID).
+/// The node number of the root directory (FUSE_ROOT_ID).
 const ROOT: u64 = 1;
 
-/// A mounted file system with some files in its root directory. It goes when this is dropped; whoever still waits for an answer gets an
-/// error then.
+/// A mounted file system with some files in its root directory. It is unmounted on drop, and those that still wait for
+/// an answer then get an error.
 #[derive(Debug)]
 pub struct FuseMount {
     place: TempDir,
@@ -46,11 +46,11 @@ pub struct FuseMount {
 }
 
 impl FuseMount {
-    /// Mounts one with these files, all of which may be executed. To be called in a mount namespace of the test's own; `None`, with a
-    /// word on stderr, where the system has no FUSE.
+    /// Mounts a file system with these files, all of which are executable. Call it in a mount namespace of the test's
+    /// own. `None` if the system has no FUSE, which is reported as a skip.
     ///
     /// # Panics
-    /// When it cannot be mounted for another reason.
+    /// Panics if the file system cannot be mounted for another reason.
     pub fn new(files: &[(&str, Vec<u8>)]) -> Option<FuseMount> {
         let device = match File::options().read(true).write(true).open("/dev/fuse") {
             Ok(device) => device,
@@ -98,17 +98,17 @@ impl FuseMount {
         self.place.path()
     }
 
-    /// The path of one of its files.
+    /// Returns the path of one of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
-    /// From now on requests are taken and never answered, so that whoever makes one cannot be killed either.
+    /// Makes the server accept requests without answering, so that processes that make one cannot be killed either.
     pub fn fall_silent(&self) {
         self.silent.store(true, Ordering::SeqCst);
     }
 
-    /// Requests that were made since, interruptions not counted.
+    /// The number of requests made since then, not counting interrupts.
     pub fn unanswered(&self) -> usize {
         self.unanswered.load(Ordering::SeqCst)
     }
@@ -116,7 +116,7 @@ impl FuseMount {
 
 impl Drop for FuseMount {
     fn drop(&mut self) {
-        // Whoever still waits is let go by force; the path itself asks nobody.
+        // Releases those that still wait; unmounting the path itself does not ask the server.
         let _ = unmount(self.place.path(), UnmountFlags::FORCE | UnmountFlags::DETACH);
     }
 }
@@ -128,7 +128,7 @@ struct Server {
     unanswered: Arc<AtomicUsize>,
 }
 
-/// Numbers one after the other, as the structures of the protocol have them.
+/// Concatenated numbers, as in the structures of the protocol.
 #[derive(Default)]
 struct Bytes(Vec<u8>);
 
@@ -155,13 +155,13 @@ impl Bytes {
 
 impl Server {
     fn run(mut self) {
-        // FUSE_MIN_READ_BUFFER is 8192; what is written is larger, but nobody writes.
+        // FUSE_MIN_READ_BUFFER is 8192; write requests would be larger, but nobody writes.
         let mut buffer = vec![0; 1 << 17];
         loop {
             let length = match self.device.read(&mut buffer) {
                 Ok(length) => length,
                 Err(error) if error.raw_os_error() == Some(Errno::INTR.raw_os_error()) => continue,
-                // A request that was taken back.
+                // A request that was withdrawn.
                 Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => continue,
                 // It is not mounted any more.
                 Err(_) => return,
@@ -191,13 +191,13 @@ impl Server {
     fn answer(&self, operation: u32, node: u64, body: &[u8]) -> Result<Bytes, Errno> {
         let empty = Bytes::default();
         match operation {
-            // Version 7.31; no abilities but the least.
+            // Version 7.31, with only the minimum of capabilities.
             operation::INIT => Ok(empty.int(&[7, 31, 1 << 16, 0, 0, 1 << 16, 1, 0]).int(&[0; 8])),
             operation::LOOKUP => {
                 let name = body.split(|&byte| byte == 0).next().unwrap_or_default();
                 let at = self.files.iter().position(|(known, _)| known.as_bytes() == name);
                 let node = at.ok_or(Errno::NOENT)? as u64 + ROOT + 1;
-                // Not to be remembered: every use of a path asks.
+                // Not to be cached: every use of a path sends a request.
                 Ok(self.attributes(node, empty.long(&[node, 0, 0, 0]).int(&[0, 0])))
             }
             operation::GETATTR => Ok(self.attributes(node, empty.long(&[0, 0]))),
@@ -220,7 +220,7 @@ impl Server {
         at.and_then(|at| self.files.get(at)).map_or(&[], |(_, content)| content)
     }
 
-    /// `struct fuse_attr` after `before`.
+    /// Appends `struct fuse_attr` to `before`.
     fn attributes(&self, node: u64, before: Bytes) -> Bytes {
         let mode = if node == ROOT { 0o040_755 } else { 0o100_755 };
         let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -230,7 +230,7 @@ impl Server {
             .int(&[0, 0, 0, mode, 1, user, group, 0, 4096, 0])
     }
 
-    /// The names, as `struct fuse_dirent`.
+    /// Returns the names in the format of `struct fuse_dirent`.
     fn directory(&self) -> Bytes {
         let mut bytes = Bytes::default();
         for (place, (name, _)) in (1u64..).zip(&self.files) {

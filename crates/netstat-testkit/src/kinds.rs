@@ -1,4 +1,4 @@
-//! Sockets of the rarer kinds: RAW, of ping, PACKET and MPTCP.
+//! Sockets of rarer kinds: raw, ping, packet and MPTCP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ fn socket(family: AddressFamily, kind: SocketType, protocol: Protocol) -> io::Re
     Ok(socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?)
 }
 
-/// A raw socket of ICMP (protocol 1), or of ICMPv6 (58) where `v6`. Needs CAP_NET_RAW.
+/// Creates a raw socket for ICMP (protocol 1) or, if `v6` is set, for ICMPv6 (58). Requires CAP_NET_RAW.
 pub fn raw(v6: bool) -> io::Result<OwnedFd> {
     match v6 {
         false => socket(AddressFamily::INET, SocketType::RAW, ipproto::ICMP),
@@ -18,8 +18,8 @@ pub fn raw(v6: bool) -> io::Result<OwnedFd> {
     }
 }
 
-/// A socket by which `ping` works without privilege (icmp(7)), bound to an IPv4 address; the port is the identifier of its echo
-/// requests. Fails where `ping_group_range` cannot be set.
+/// Creates a socket that allows `ping` without privileges (icmp(7)), bound to an IPv4 address; the port is the
+/// identifier of its echo requests. Fails if `ping_group_range` cannot be set.
 pub fn ping(local: SocketAddr) -> io::Result<OwnedFd> {
     std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0")?;
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, ipproto::ICMP)?;
@@ -27,7 +27,8 @@ pub fn ping(local: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Two packet sockets: one for every frame with its header, one for LLDP (EtherType 0x88cc) without. Needs CAP_NET_RAW.
+/// Creates two packet sockets: one for all frames with their header, and one for LLDP (EtherType 0x88cc) without.
+/// Requires CAP_NET_RAW.
 pub fn packet() -> io::Result<[OwnedFd; 2]> {
     Ok([
         socket(AddressFamily::PACKET, SocketType::RAW, eth::ALL)?,
@@ -35,7 +36,7 @@ pub fn packet() -> io::Result<[OwnedFd; 2]> {
     ])
 }
 
-/// A listener of MPTCP at this IPv4 address, a client and the accepted end. Fails where the kernel has no MPTCP.
+/// Creates an MPTCP listener at this IPv4 address, a client and the accepted end. Fails if the kernel has no MPTCP.
 pub fn mptcp(local: SocketAddr) -> io::Result<[OwnedFd; 3]> {
     let new = || socket(AddressFamily::INET, SocketType::STREAM, ipproto::MPTCP);
     let listener = new()?;

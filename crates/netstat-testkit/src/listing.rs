@@ -1,29 +1,29 @@
-//! Reads back what `netstat` printed, strictly to the column.
+//! Parses what `netstat` printed, strictly by column.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::oracle::{End, Row, TcpState};
 
-/// One row of a connection list, with what is below it.
+/// A row of a connection list, with the lines below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The socket.
     pub row: Row,
     /// The words in the columns after State.
     pub extra: Vec<String>,
-    /// The same as it is there.
+    /// The same as unparsed text.
     pub tail: String,
-    /// The lines of `-b` under the row, as they are.
+    /// The unparsed lines of `-b` below the row.
     pub below: Vec<String>,
 }
 
-/// The headings of one connection list, from its first byte.
+/// The headings of a connection list, from its first byte.
 pub const HEADING: &str = "\nActive Connections\n\n  Proto  Local Address          Foreign Address        State";
 
-/// The only list in `stdout`.
+/// Parses the only list in `stdout`.
 ///
 /// # Panics
-/// When it is not exactly one list in the specified layout.
+/// Panics if it is not exactly one list in the specified layout.
 #[track_caller]
 pub fn list(stdout: &str) -> Vec<Line> {
     let mut lists = lists(stdout);
@@ -31,10 +31,10 @@ pub fn list(stdout: &str) -> Vec<Line> {
     lists.remove(0)
 }
 
-/// The lists in `stdout`, one after another, as an interval prints them.
+/// Parses the lists in `stdout`, one after another, as printed with an interval.
 ///
 /// # Panics
-/// When anything does not have the specified layout.
+/// Panics if anything deviates from the specified layout.
 #[track_caller]
 pub fn lists(stdout: &str) -> Vec<Vec<Line>> {
     let mut pieces = stdout.split(HEADING);
@@ -64,7 +64,7 @@ pub fn lists(stdout: &str) -> Vec<Vec<Line>> {
         .collect()
 }
 
-/// The rows alone.
+/// Returns the rows alone.
 pub fn rows(lines: &[Line]) -> Vec<Row> {
     lines.iter().map(|line| line.row).collect()
 }
@@ -87,7 +87,8 @@ fn line(text: &str) -> Line {
         foreign,
         state,
     };
-    // Behind the protocol, two addresses and, for TCP, the state: as it is, for program names may hold blanks.
+    // The text after the protocol, two addresses and, for TCP, the state is not split, because program names may
+    // contain spaces.
     let skip = |rest: &'_ str| {
         rest.trim_start()
             .split_once(' ')
@@ -105,13 +106,13 @@ fn line(text: &str) -> Line {
         tail,
         below: Vec::new(),
     };
-    // Trailing blanks are no difference to be seen; everything before must be to the column.
+    // Trailing spaces are invisible; everything before must match to the column.
     assert_eq!(text.trim_end(), layout(&line).trim_end(), "the layout of a row");
     line
 }
 
-/// The specified layout of a row, with at most one column after State: 2 blanks, protocol in 5, 2 blanks, each address in
-/// 21 and 2 blanks, state in 12 and 4 blanks.
+/// Returns the specified layout of a row, with at most one column after State: 2 spaces, the protocol in 5 columns, 2
+/// spaces, each address in 21 columns and 2 spaces, and the state in 12 columns and 4 spaces.
 fn layout(line: &Line) -> String {
     let row = &line.row;
     let protocol = if row.udp { "UDP" } else { "TCP" };
@@ -128,7 +129,7 @@ fn layout(line: &Line) -> String {
     )
 }
 
-/// `192.0.2.1:80` or `[2001:db8::1%3]:80`.
+/// Parses `192.0.2.1:80` or `[2001:db8::1%3]:80`.
 fn end(text: &str) -> Option<End> {
     let (address, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;

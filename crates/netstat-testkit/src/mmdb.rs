@@ -1,26 +1,27 @@
-//! A small database in the MaxMind DB format (version 2.0 of its specification), for tests: networks of IPv4 and what is said of them.
+//! Creates small databases in the MaxMind DB format (version 2.0 of its specification) for tests: IPv4 networks and
+//! their records.
 
 use std::net::Ipv4Addr;
 
-/// What is said of a network.
+/// A value of a record.
 #[derive(Clone, Debug)]
 pub enum Field {
     /// UTF-8 text.
     Text(String),
-    /// A number of 16 bits.
+    /// A 16-bit number.
     Short(u16),
-    /// A number of 32 bits.
+    /// A 32-bit number.
     Number(u32),
-    /// A number of 64 bits.
+    /// A 64-bit number.
     Long(u64),
-    /// Fields of its own.
+    /// A map of further fields.
     Map(Vec<(&'static str, Field)>),
 }
 
-/// The bytes of a database in which each of `networks` (an address and the length of its prefix) has a record.
+/// Returns the bytes of a database with a record for each of `networks`, given by address and prefix length.
 ///
 /// # Panics
-/// When a network lies within another.
+/// Panics if a network lies within another.
 pub fn database(kind: &str, networks: &[(Ipv4Addr, u8, Field)]) -> Vec<u8> {
     // Each node has two records: another node, or `Data` with an offset.
     #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ pub fn database(kind: &str, networks: &[(Ipv4Addr, u8, Field)]) -> Vec<u8> {
     let count = nodes.len();
     let mut out = Vec::new();
     for record in nodes.iter().flatten() {
-        // Records of 24 bits; data begins 16 bytes behind the tree.
+        // Records have 24 bits; the data begins 16 bytes after the tree.
         let number = match record {
             Record::Empty => count,
             Record::Node(next) => *next,
@@ -90,11 +91,12 @@ pub fn database(kind: &str, networks: &[(Ipv4Addr, u8, Field)]) -> Vec<u8> {
     out
 }
 
-/// Types: map 7, text 2, numbers of 16, 32 and 64 bits 5, 6 and 9; in the upper three bits, with the length in the others.
+/// Appends a field. The types are 7 for maps, 2 for text, and 5, 6 and 9 for numbers of 16, 32 and 64 bits. The type is
+/// in the upper three bits, the length in the others.
 fn push(out: &mut Vec<u8>, field: &Field) {
     match field {
         Field::Text(text) => {
-            // From 29 bytes on, the length is in a byte of its own, less 29.
+            // From 29 bytes on, the length minus 29 is in a byte of its own.
             match text.len() {
                 short @ 0..29 => out.push(2 << 5 | short as u8),
                 long => out.extend([
@@ -108,7 +110,7 @@ fn push(out: &mut Vec<u8>, field: &Field) {
             out.push(5 << 5 | 2);
             out.extend(number.to_be_bytes());
         }
-        // A type beyond 7 is in the next byte, less 7.
+        // A type greater than 7 is in the next byte, minus 7.
         Field::Long(number) => {
             out.extend([8, 9 - 7]);
             out.extend(number.to_be_bytes());

@@ -1,4 +1,4 @@
-//! A test in namespaces of its own: the test program runs itself again inside them.
+//! Runs a test in namespaces of its own, by running the test program again inside them.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -14,35 +14,35 @@ use crate::skip::{pass_on_skips, running_test, skip};
 /// Set to the test's name in the run inside the namespaces.
 pub(crate) const INSIDE: &str = "NETSTAT_TESTKIT_INSIDE";
 
-/// A body that has not ended after this time hangs.
+/// The time after which a test body is considered to hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many times longer than elsewhere a test waits here: a number, for slow machines such as emulated ones.
+/// The factor by which tests wait longer here than elsewhere: a number, for slow machines such as emulated ones.
 const SLOWER: &str = "NETSTAT_TESTKIT_PATIENCE";
 
-/// How long to wait here for what takes at most `time` on a computer of today.
+/// Returns how long to wait here for something that takes at most `time` on a current computer.
 pub fn patience(time: Duration) -> Duration {
     let factor = std::env::var(SLOWER).ok().and_then(|text| text.parse::<u32>().ok());
     time.saturating_mul(factor.unwrap_or(1).clamp(1, 100))
 }
 
-/// What a test needs beside the network and mount namespaces, which it always gets.
+/// The namespaces a test needs in addition to the network and mount namespaces, which it always gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// A process-id namespace with its own `/proc`: only the test's own processes are seen.
+    /// A PID namespace with its own `/proc`, in which only the test's own processes are visible.
     pub processes: bool,
 }
 
 impl Needs {
-    /// A process-id namespace too.
+    /// A PID namespace too.
     pub const PROCESSES: Needs = Needs { processes: true };
 }
 
 /// Runs the rest of the test function in namespaces of its own, with the loopback interface up.
 ///
-/// The function must be a `#[test]` that takes and returns nothing. `own_namespace!()` makes a network and a mount
-/// namespace; `own_namespace!(Needs::PROCESSES)` a process-id namespace too. Where the system refuses them, the test says
-/// so on stderr and ends.
+/// The function must be a `#[test]` that takes and returns nothing. `own_namespace!()` creates a network and a mount
+/// namespace; `own_namespace!(Needs::PROCESSES)` creates a PID namespace too. If the system refuses them, the test
+/// reports that on stderr and ends.
 #[macro_export]
 macro_rules! own_namespace {
     () => {
@@ -59,10 +59,11 @@ macro_rules! own_namespace {
     };
 }
 
-/// The work of [`own_namespace!`]: true inside the namespaces; outside, runs the test again inside and is false.
+/// Implements [`own_namespace!`]: returns `true` inside the namespaces; outside, runs the test again inside and returns
+/// `false`.
 ///
 /// # Panics
-/// When the run inside fails or hangs.
+/// Panics if the run inside fails or hangs.
 pub fn inside(type_name: &str, needs: Needs) -> bool {
     let name = test_name(type_name);
     match std::env::var_os(INSIDE) {
@@ -70,7 +71,7 @@ pub fn inside(type_name: &str, needs: Needs) -> bool {
             if let Some(role) = std::env::var_os(crate::actors::ROLE) {
                 crate::actors::act(&role);
             }
-            // Without a process-id namespace nothing else would end this when the outer test is killed.
+            // Without a PID namespace, nothing else would end this process if the outer test were killed.
             let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
             crate::netlink::link_up(crate::netlink::LOOPBACK, false).expect("loopback comes up");
             hide_named_namespaces();
@@ -86,16 +87,18 @@ pub fn inside(type_name: &str, needs: Needs) -> bool {
     }
 }
 
-/// Network namespaces that somebody has named on this computer are no part of a test: an empty folder is over theirs.
+/// Covers the directory of named network namespaces with an empty one, because those of this computer do not belong to
+/// a test.
 fn hide_named_namespaces() {
     let named = |mut entries: std::fs::ReadDir| entries.next().is_some();
     if std::fs::read_dir("/run/netns").is_ok_and(named) {
-        // Where that is forbidden they are seen.
+        // If mounting is forbidden, they stay visible.
         let _ = tool("mount").args(["-t", "tmpfs", "none", "/run/netns"]).status();
     }
 }
 
-/// `crate::module::test::here` without the crate and the helper's name: what the test harness calls the test.
+/// Returns `crate::module::test::here` without the crate and the helper's name, which is the test's name in the
+/// harness.
 fn test_name(type_name: &str) -> String {
     let path = type_name.strip_suffix("::here").unwrap_or(type_name);
     let path = path.split_once("::").map_or(path, |(_, rest)| rest);
@@ -107,10 +110,10 @@ pub fn current_test() -> String {
     std::env::var_os(INSIDE).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Whether the program `tool` can be found; if not, says that the running test goes on without it.
+/// Whether the program `tool` can be found. If not, reports that the running test continues without it.
 pub fn have(tool: &str) -> bool {
     let found = std::env::var_os("PATH").is_some_and(|path| {
-        // An ordinary user's PATH often lacks the directories that `ss` and `ip` live in.
+        // An ordinary user's PATH often lacks the directories that contain `ss` and `ip`.
         std::env::split_paths(&path)
             .chain(["/usr/sbin".into(), "/sbin".into()])
             .any(|directory| directory.join(tool).is_file())
@@ -121,7 +124,7 @@ pub fn have(tool: &str) -> bool {
     found
 }
 
-/// Whether the kernel is at least this version; if not, says that the running test goes on without `what`.
+/// Whether the kernel has at least this version. If not, reports that the running test continues without `what`.
 pub fn kernel_has(what: &str, major: u32, minor: u32) -> bool {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers = release
@@ -138,7 +141,8 @@ pub fn kernel_has(what: &str, major: u32, minor: u32) -> bool {
     has
 }
 
-/// A [`Command`] for `tool` that also looks where administrators' programs live, in the C locale.
+/// Returns a [`Command`] for `tool` that is also searched for in the directories of administrative programs and runs in
+/// the C locale.
 pub fn tool(tool: &str) -> Command {
     let mut command = Command::new(tool);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -148,10 +152,10 @@ pub fn tool(tool: &str) -> Command {
     command
 }
 
-/// Does something in the network namespace that this file stands for, in a thread of its own.
+/// Runs `act` in the network namespace that this file stands for, in a thread of its own.
 ///
 /// # Panics
-/// When it cannot be entered.
+/// Panics if the namespace cannot be entered.
 pub fn in_network<T: Send>(file: &std::path::Path, act: impl FnOnce() -> T + Send) -> T {
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd;
@@ -165,14 +169,15 @@ pub fn in_network<T: Send>(file: &std::path::Path, act: impl FnOnce() -> T + Sen
     })
 }
 
-/// Whether the test runs as the real root, that is not as root of a user namespace only.
+/// Whether the test runs as the real root, not only as root of a user namespace.
 pub fn real_root() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     // user_namespaces(7): the initial namespace maps all ids to themselves.
     rustix::process::geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
-/// How to enter new namespaces here: the words before the program's name. `Err` is the reason why it cannot be done.
+/// Returns how to enter new namespaces here: the arguments that precede the program. `Err` contains the reason why it
+/// is impossible.
 fn entrance(needs: Needs) -> Result<Vec<&'static str>, String> {
     static PLAIN: OnceLock<Result<Vec<&'static str>, String>> = OnceLock::new();
     static PROCESSES: OnceLock<Result<Vec<&'static str>, String>> = OnceLock::new();
@@ -206,14 +211,15 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
         .args(&entrance[1..])
         .arg(program)
         .args(harness_words(name))
-        // Cargo sets it for test programs. Processes that a test starts would inherit it, and the rules judge it.
+        // Cargo sets it for test programs. Processes started by a test would inherit it, and the audit rules would
+        // judge it.
         .env_remove("LD_LIBRARY_PATH")
         .env(INSIDE, name);
     let (output, in_time) = finish(&mut command, patience(PATIENCE)).expect("unshare can be started");
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     pass_on_skips(&output.stderr);
-    // A wrong name would run no test at all, with success.
+    // A wrong name would run no test at all, successfully.
     if !(in_time && output.status.success() && out.contains("test result: ok. 1 passed")) {
         let ending = if in_time {
             output.status.to_string()
@@ -224,15 +230,16 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
     }
 }
 
-/// The test harness's arguments that run one test and nothing else.
+/// Returns the test harness's arguments that run a single test.
 pub(crate) fn harness_words(name: &str) -> Vec<OsString> {
     [name, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"]
         .map(OsString::from)
         .to_vec()
 }
 
-/// Runs a command in a process group of its own and collects what it prints. After `patience`, or when the command
-/// ended and left others behind, the whole group is killed. The second value: whether it ended by itself.
+/// Runs a command in a process group of its own and collects its output. After `patience`, or when the command has
+/// ended and left processes behind, the whole group is killed. The second value tells whether the command ended by
+/// itself.
 pub(crate) fn finish(command: &mut Command, patience: Duration) -> std::io::Result<(Output, bool)> {
     let child = command
         .stdin(Stdio::null())
@@ -248,7 +255,7 @@ fn collect(mut child: Child, patience: Duration) -> std::io::Result<(Output, boo
     let stderr = drain(child.stderr.take());
     let group = Pid::from_child(&child);
     let (status, in_time) = wait(&mut child, patience)?;
-    // Nobody is left: that is the usual case, and no error.
+    // Usually there is no process left to kill, which is not an error.
     let _ = rustix::process::kill_process_group(group, Signal::KILL);
     let output = Output {
         status,
@@ -258,7 +265,7 @@ fn collect(mut child: Child, patience: Duration) -> std::io::Result<(Output, boo
     Ok((output, in_time))
 }
 
-/// Reads a pipe to its end beside the caller, so that neither of two pipes can fill up unread.
+/// Reads a pipe to its end in a thread, so that neither of two pipes can fill up unread.
 fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -269,7 +276,8 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Ve
     })
 }
 
-/// Waits for the child; kills its process group after `patience`. The second value: whether it ended by itself.
+/// Waits for the child, and kills its process group after `patience`. The second value tells whether it ended by
+/// itself.
 pub(crate) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<(ExitStatus, bool)> {
     let end = Instant::now() + patience;
     loop {
@@ -284,10 +292,10 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<(Ex
     }
 }
 
-/// Polls `done` until it holds.
+/// Polls `done` until it returns `true`.
 ///
 /// # Panics
-/// With `story()` when `done` does not hold within 10 seconds (see [`patience`]).
+/// Panics with `story()` if that does not happen within 10 seconds (see [`patience`]).
 pub fn eventually(mut done: impl FnMut() -> bool, story: impl FnOnce() -> String) {
     let end = Instant::now() + patience(Duration::from_secs(10));
     while !done() {
@@ -310,7 +318,7 @@ mod tests {
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 1);
         let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap();
-        // Two lines of heading; tunnel devices of loaded modules (sit0, ...) may be there, but no real interface.
+        // Two lines of headings. There may be tunnel devices of loaded modules (sit0 and so on), but no real interface.
         assert!(
             devices
                 .lines()

@@ -1,6 +1,7 @@
-//! Just enough rtnetlink to furnish an empty network namespace without `ip`: links up, addresses, routes, a veth pair.
+//! A minimal rtnetlink client that configures an empty network namespace without `ip`: links, addresses, routes and
+//! veth pairs.
 //!
-//! Message layouts: rtnetlink(7), `linux/rtnetlink.h`, `linux/if_link.h`, `linux/veth.h`.
+//! The message layouts are those of rtnetlink(7), `linux/rtnetlink.h`, `linux/if_link.h` and `linux/veth.h`.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +10,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::namespace::eventually;
 
-/// The loopback interface's index: the first device of every network namespace.
+/// The index of the loopback interface, which is the first device of every network namespace.
 pub const LOOPBACK: u32 = 1;
 
 const RTM_NEWLINK: u16 = 16;
@@ -32,7 +33,7 @@ const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
-/// No duplicate address detection: the address can be used at once.
+/// No duplicate address detection: the address can be used immediately.
 const IFA_F_NODAD: u8 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
@@ -42,18 +43,18 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
 
-/// Switches an interface on; with `no_neighbours` it asks for no link-layer addresses (neither ARP nor ND).
+/// Sets an interface up. With `no_neighbours`, it does not resolve link-layer addresses (neither ARP nor ND).
 pub fn link_up(index: u32, no_neighbours: bool) -> io::Result<()> {
     let flags = if no_neighbours { IFF_UP | IFF_NOARP } else { IFF_UP };
     request(RTM_NEWLINK, 0, &interface(index, flags))
 }
 
-/// Binds a socket to the device called `name` (`SO_BINDTODEVICE`, socket(7)).
+/// Binds a socket to the device `name` (`SO_BINDTODEVICE`, socket(7)).
 pub fn bind_to_device(socket: &impl std::os::fd::AsFd, name: &str) -> io::Result<()> {
     socket2::SockRef::from(socket).bind_device(Some(name.as_bytes()))
 }
 
-/// Makes a pair of virtual Ethernet interfaces, both down.
+/// Creates a pair of virtual Ethernet interfaces, both down.
 pub fn veth(name: &str, other: &str) -> io::Result<()> {
     let mut peer = interface(0, 0);
     attribute(&mut peer, IFLA_IFNAME, &zero_ended(other));
@@ -68,8 +69,8 @@ pub fn veth(name: &str, other: &str) -> io::Result<()> {
     request(RTM_NEWLINK, NLM_F_CREATE, &body)
 }
 
-/// Gives an interface, which must be up, an address that can be used when this returns. An address that is there already
-/// is no error.
+/// Adds an address to an interface, which must be up. The address can be used when this returns. It is not an error if
+/// it exists already.
 pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     let scope = match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => RT_SCOPE_LINK,
@@ -81,7 +82,7 @@ pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     attribute(&mut body, IFA_LOCAL, &bytes);
     attribute(&mut body, IFA_ADDRESS, &bytes);
     request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)?;
-    // The kernel makes the local route of an IPv6 address later, in a work queue; until then packets to it are dropped.
+    // The kernel adds the local route of an IPv6 address later, in a work queue; until then packets to it are dropped.
     if let IpAddr::V6(v6) = address {
         eventually(
             || has_local_route(v6),
@@ -91,13 +92,13 @@ pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether packets to `address` are delivered here.
+/// Whether packets to `address` are delivered locally.
 fn has_local_route(address: Ipv6Addr) -> bool {
     /// `linux/ipv6_route.h`.
     const RTF_LOCAL: u32 = 0x8000_0000;
     let wanted = format!("{:032x} 80 ", address.to_bits());
     let table = std::fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
-    // Destination, its prefix, source, its prefix, next hop, metric, two counters, flags, device.
+    // Destination and its prefix length, source and its prefix length, next hop, metric, two counters, flags, device.
     let flags = |line: &str| {
         line.split_whitespace()
             .nth(8)
@@ -108,7 +109,7 @@ fn has_local_route(address: Ipv6Addr) -> bool {
         .any(|line| line.starts_with(&wanted) && flags(line).is_some_and(|flags| flags & RTF_LOCAL != 0))
 }
 
-/// Sends a whole network out of an interface, without a gateway.
+/// Adds a route to a network through an interface, without a gateway.
 pub fn add_route(network: IpAddr, prefix: u8, index: u32) -> io::Result<()> {
     let scope = if network.is_ipv4() {
         RT_SCOPE_LINK
@@ -134,13 +135,13 @@ pub fn add_route(network: IpAddr, prefix: u8, index: u32) -> io::Result<()> {
     request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body)
 }
 
-/// The index of the interface with this name.
+/// Returns the index of the interface with this name.
 pub fn index_of(name: &str) -> io::Result<u32> {
     let any = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     Ok(rustix::net::netdevice::name_to_index(&any, name)?)
 }
 
-/// `struct ifinfomsg`: family, padding, type, index, flags, which flags to change.
+/// Encodes `struct ifinfomsg`: family, padding, type, index, flags, and the mask of flags to change.
 fn interface(index: u32, flags: u32) -> Vec<u8> {
     let mut body = vec![0; 4];
     body.extend(index.to_ne_bytes());
@@ -169,7 +170,7 @@ fn zero_ended(text: &str) -> Vec<u8> {
     [text.as_bytes(), b"\0"].concat()
 }
 
-/// `struct rtattr`: length without padding, type, the value padded to four bytes.
+/// Appends `struct rtattr`: length without padding, type, and the value padded to four bytes.
 fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.extend((value.len() as u16 + 4).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
@@ -177,7 +178,7 @@ fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// Sends one request and reads the kernel's verdict.
+/// Sends a request and reads the kernel's reply.
 fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
     // Protocol 0 is NETLINK_ROUTE; an unconnected netlink socket talks to the kernel.
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;

@@ -1,6 +1,6 @@
-//! What other witnesses say about the sockets of this namespace: `/proc/net`, `ss` and `/proc/PID/fd`.
+//! What other sources report about the sockets of this namespace: `/proc/net`, `ss` and `/proc/PID/fd`.
 //!
-//! The parsers here are written for tests: they share nothing with the program's own, and panic on what they do not know.
+//! The parsers here are written for tests: they share nothing with the program's own, and panic on anything unknown.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +22,7 @@ pub enum TcpState {
     FinWait2,
     /// TIME-WAIT
     TimeWait,
-    /// CLOSED; never in a table of the kernel's, as such a socket has no port
+    /// CLOSED; never in the kernel's tables, because such a socket has no port
     Closed,
     /// CLOSE-WAIT
     CloseWait,
@@ -32,12 +32,12 @@ pub enum TcpState {
     Listening,
     /// CLOSING
     Closing,
-    /// Holds a port, but neither listens nor connects
+    /// Bound to a port, but neither listening nor connecting
     Bound,
 }
 
 impl TcpState {
-    /// Kernel number (`include/net/tcp_states.h`), `ss`'s word, `netstat`'s word.
+    /// The kernel's number (`include/net/tcp_states.h`), and the words of `ss` and `netstat`.
     const WORDS: [(TcpState, u8, &'static str, &'static str); 12] = [
         (TcpState::Established, 1, "ESTAB", "ESTABLISHED"),
         (TcpState::SynSent, 2, "SYN-SENT", "SYN_SENT"),
@@ -65,7 +65,7 @@ impl TcpState {
         self.row().3
     }
 
-    /// The state with this `netstat` word.
+    /// Returns the state with this `netstat` word; `None` if there is none.
     pub fn from_word(word: &str) -> Option<TcpState> {
         Self::WORDS.iter().find(|row| row.3 == word).map(|row| row.0)
     }
@@ -84,16 +84,16 @@ impl TcpState {
 /// One side of a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct End {
-    /// Address; unspecified when there is none.
+    /// The address; unspecified if there is none.
     pub address: IpAddr,
-    /// Port; 0 when there is none.
+    /// The port; 0 if there is none.
     pub port: u16,
-    /// Interface index of a link-local address, where the witness reports it; else 0.
+    /// The interface index of a link-local address if the source reports it; otherwise 0.
     pub scope: u32,
 }
 
 impl End {
-    /// An end without scope.
+    /// Creates an end without a scope.
     pub fn new(address: impl Into<IpAddr>, port: u16) -> End {
         End {
             address: address.into(),
@@ -102,7 +102,7 @@ impl End {
         }
     }
 
-    /// "No peer" in the family of `other`.
+    /// Returns the end that means "no peer" in the family of `other`.
     pub fn none(other: IpAddr) -> End {
         match other {
             IpAddr::V4(_) => End::new(Ipv4Addr::UNSPECIFIED, 0),
@@ -125,7 +125,7 @@ impl From<std::net::SocketAddr> for End {
     }
 }
 
-/// As `netstat` writes it: `192.0.2.1:80`, `[fe80::1%2]:80`.
+/// Writes the end as `netstat` does: `192.0.2.1:80`, `[fe80::1%2]:80`.
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.address, self.scope) {
@@ -142,41 +142,42 @@ impl fmt::Debug for End {
     }
 }
 
-/// One socket, without what only some witnesses know. Ordered as `netstat` must order its rows: TCP before UDP, IPv4
-/// before IPv6, then local address, local port, foreign address, foreign port as numbers.
+/// A socket, without what only some sources report. Ordered as `netstat` must order its rows: TCP before UDP, IPv4
+/// before IPv6, then local address, local port, foreign address and foreign port as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row {
-    /// Whether it is UDP; otherwise TCP.
+    /// Whether it is UDP; otherwise it is TCP.
     pub udp: bool,
     /// Whether it is an IPv6 socket; its addresses may be IPv4-mapped.
     pub v6: bool,
-    /// Local side.
+    /// The local side.
     pub local: End,
-    /// Foreign side; unspecified with port 0 when not connected.
+    /// The foreign side; unspecified address and port 0 if not connected.
     pub foreign: End,
-    /// State; `None` for UDP.
+    /// The state; `None` for UDP.
     pub state: Option<TcpState>,
 }
 
-/// A socket with its inode and its maker.
+/// A socket with its inode and creator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witnessed {
     /// The socket.
     pub row: Row,
-    /// Inode; 0 when no descriptor belongs to it.
+    /// The inode; 0 if the socket has no descriptor.
     pub inode: u64,
-    /// The maker's user id, as seen from this user namespace.
+    /// The id of the user who created the socket, as seen in this user namespace.
     pub uid: u32,
 }
 
-/// The rows alone, sorted.
+/// Returns the rows alone, sorted.
 pub fn rows(witnessed: &[Witnessed]) -> Vec<Row> {
     let mut rows: Vec<Row> = witnessed.iter().map(|socket| socket.row).collect();
     rows.sort();
     rows
 }
 
-/// All TCP and UDP sockets of `/proc/net/{tcp,tcp6,udp,udp6}`. Bound-only TCP sockets and scopes are not listed there.
+/// Returns all TCP and UDP sockets in `/proc/net/{tcp,tcp6,udp,udp6}`. TCP sockets that are only bound, and scopes, are
+/// not listed there.
 pub fn proc_net() -> Vec<Witnessed> {
     let mut all = Vec::new();
     for (table, udp, v6) in [
@@ -185,7 +186,7 @@ pub fn proc_net() -> Vec<Witnessed> {
         ("udp", true, false),
         ("udp6", true, true),
     ] {
-        // Without IPv6 in the kernel, two of the tables do not exist.
+        // If the kernel has no IPv6, two of the tables do not exist.
         if let Ok(text) = std::fs::read_to_string(format!("/proc/self/net/{table}")) {
             all.extend(proc_table(&text, udp, v6));
         }
@@ -193,7 +194,7 @@ pub fn proc_net() -> Vec<Witnessed> {
     all
 }
 
-/// The rows of one such table (proc_pid_net(5)).
+/// Parses the rows of one such table (proc_pid_net(5)).
 pub fn proc_table(text: &str, udp: bool, v6: bool) -> Vec<Witnessed> {
     let socket = |line: &str| {
         let field: Vec<&str> = line.split_whitespace().collect();
@@ -213,7 +214,8 @@ pub fn proc_table(text: &str, udp: bool, v6: bool) -> Vec<Witnessed> {
     text.lines().skip(1).map(socket).collect()
 }
 
-/// The kernel prints each 32-bit word of an address as a number in host order, the port as a plain number.
+/// Parses an end. The kernel prints each 32-bit word of an address as a number in host byte order, and the port as a
+/// plain number.
 fn proc_end(text: &str, v6: bool) -> End {
     let (address, port) = text.split_once(':').expect("address:port");
     let mut bytes = Vec::new();
@@ -229,16 +231,16 @@ fn proc_end(text: &str, v6: bool) -> End {
     End::new(address, u16::from_str_radix(port, 16).expect("a port"))
 }
 
-/// All TCP and UDP sockets that `ss` lists. The scope is listed with the local address only; older versions leave out
-/// bound-only sockets.
+/// Returns all TCP and UDP sockets that `ss` lists. The scope is listed with the local address only, and older versions
+/// omit sockets that are only bound.
 ///
 /// # Panics
-/// When `ss` fails.
+/// Panics if `ss` fails.
 pub fn ss() -> Vec<Witnessed> {
     ss_filtered(&[])
 }
 
-/// The word of `state` in a filter of `ss`.
+/// Returns the word for `state` in a filter of `ss`.
 pub fn ss_state(state: TcpState) -> String {
     match state {
         TcpState::Established => "established".to_owned(),
@@ -247,11 +249,11 @@ pub fn ss_state(state: TcpState) -> String {
     }
 }
 
-/// The same through a filter of `ss`: `["state", "time-wait", "( sport = :80 )"]`. A filter that names no state means all;
-/// one that names a single state is not understood here, because `ss` then leaves out the column with it.
+/// Like [`ss`], with a filter such as `["state", "time-wait", "( sport = :80 )"]`. A filter that names no state
+/// includes all; one that names a single state is not supported, because `ss` then omits the column with it.
 ///
 /// # Panics
-/// When `ss` fails.
+/// Panics if `ss` fails.
 pub fn ss_filtered(filter: &[&str]) -> Vec<Witnessed> {
     let output = namespace::tool("ss")
         .args(["-H", "-O", "-tuane"])
@@ -267,7 +269,7 @@ pub fn ss_filtered(filter: &[&str]) -> Vec<Witnessed> {
     text.lines().map(ss_line).collect()
 }
 
-/// One line of `ss -H -O -tuane` (ss(8)).
+/// Parses a line of `ss -H -O -tuane` (ss(8)).
 pub fn ss_line(line: &str) -> Witnessed {
     let field: Vec<&str> = line.split_whitespace().collect();
     let udp = match field[0] {
@@ -297,12 +299,13 @@ pub fn ss_line(line: &str) -> Witnessed {
             state: (!udp).then(|| TcpState::from_ss(field[1])),
         },
         inode: value("ino:").map_or(0, |inode| inode.expect("an inode")),
-        // ss says nothing for root.
+        // `ss` omits the user id for root.
         uid: value("uid:").map_or(0, |uid| uid.expect("a user id") as u32),
     }
 }
 
-/// `127.0.0.1%lo:53`, `[fe80::1]%veth0:80`, `[::]:*`, and `*:80` for both families at once. The second value: IPv6.
+/// Parses `127.0.0.1%lo:53`, `[fe80::1]%veth0:80`, `[::]:*`, and `*:80` for both families at once. The second value
+/// tells whether it is IPv6.
 fn ss_end(text: &str) -> (End, bool) {
     let (address, port) = text.rsplit_once(':').expect("address:port");
     let port = if port == "*" { 0 } else { port.parse().expect("a port") };
@@ -320,7 +323,8 @@ fn ss_end(text: &str) -> (End, bool) {
     (End { address, port, scope }, address.is_ipv6())
 }
 
-/// The ids of all processes that hold the socket with this inode, in rising order, by a plain look at all descriptors.
+/// Returns the ids of all processes that hold the socket with this inode, in ascending order, by examining all
+/// descriptors.
 pub fn holders(inode: u64) -> Vec<u32> {
     let wanted = format!("socket:[{inode}]");
     let mut found = Vec::new();
@@ -342,7 +346,7 @@ pub fn holders(inode: u64) -> Vec<u32> {
     found
 }
 
-/// The inode of an open socket of this process.
+/// Returns the inode of an open socket of this process.
 pub fn inode(socket: &impl std::os::fd::AsFd) -> u64 {
     rustix::fs::fstat(socket).expect("an open descriptor").st_ino
 }

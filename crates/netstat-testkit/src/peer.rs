@@ -1,9 +1,11 @@
-//! The far end of TCP connections, played by hand.
+//! The far end of TCP connections, under full control of the test.
 //!
-//! The kernel's segments leave through a virtual interface whose other end belongs to nobody; a packet socket hears them
-//! there. Answers go in through a raw IP socket, addressed to the kernel's side, so they arrive over loopback. The kernel
-//! never notices that no host is behind the far addresses, and whatever the peer withholds keeps its socket in a state.
-//! Needs CAP_NET_RAW and CAP_NET_ADMIN in the network namespace, which [`crate::own_namespace!`] gives.
+//! The kernel's segments leave through a virtual interface whose other end belongs to no host; a packet socket receives
+//! them there. Answers are sent through a raw IP socket to the kernel's side, so they arrive over loopback. The kernel
+//! does not notice that there is no host at the far addresses, and whatever the peer withholds keeps its socket in a
+//! state.
+//!
+//! This needs CAP_NET_RAW and CAP_NET_ADMIN in the network namespace, which [`crate::own_namespace!`] provides.
 
 use std::fmt;
 use std::io;
@@ -30,9 +32,9 @@ const IPPROTO_TCP: u8 = 6;
 /// Ethernet types (IEEE 802 numbers at IANA), also the packet socket's protocols.
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86DD;
-/// The first sequence number of the far end: any will do.
+/// The first sequence number of the far end, an arbitrary value.
 const FIRST: u32 = 0x1000_0000;
-/// How long a segment of the kernel's is waited for.
+/// How long to wait for a segment from the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The interface that leads to the far addresses.
@@ -49,7 +51,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The kernel's own address (documentation ranges: RFC 5737, RFC 3849).
+    /// Returns the kernel's own address (documentation ranges: RFC 5737, RFC 3849).
     pub fn near(self) -> IpAddr {
         match self {
             Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
@@ -57,7 +59,7 @@ impl Family {
         }
     }
 
-    /// A far address, `host` being its last byte.
+    /// Returns a far address, whose last byte is `host`.
     pub fn far(self, host: u8) -> IpAddr {
         match self {
             Family::V4 => Ipv4Addr::new(198, 51, 100, host).into(),
@@ -80,44 +82,45 @@ impl Family {
     }
 }
 
-/// One TCP segment.
+/// A TCP segment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// Sender.
+    /// The sender.
     pub from: SocketAddr,
-    /// Receiver.
+    /// The receiver.
     pub to: SocketAddr,
-    /// Sequence number.
+    /// The sequence number.
     pub sequence: u32,
-    /// Acknowledgement number; meaningful with [`ACK`].
+    /// The acknowledgement number, which is meaningful with [`ACK`].
     pub acknowledgement: u32,
-    /// [`SYN`], [`ACK`], [`FIN`], [`RST`]...
+    /// The flags: [`SYN`], [`ACK`], [`FIN`], [`RST`] and so on.
     pub flags: u8,
-    /// The bytes carried.
+    /// The payload.
     pub data: Vec<u8>,
 }
 
 impl Segment {
-    /// How far the segment moves the sequence number: SYN and FIN count as a byte each (RFC 9293, 3.4).
+    /// The amount by which the segment advances the sequence number: SYN and FIN count as a byte each (RFC 9293, 3.4).
     fn span(&self) -> u32 {
         self.data.len() as u32 + u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0)
     }
 
-    /// The segment without IP header, its checksum filled in (RFC 9293, 3.1; IPv6: RFC 8200, 8.1).
+    /// Encodes the segment without an IP header but with its checksum (RFC 9293, 3.1; IPv6: RFC 8200, 8.1).
     fn encode(&self) -> Vec<u8> {
         let mut tcp = Vec::with_capacity(20 + self.data.len());
         tcp.extend(self.from.port().to_be_bytes());
         tcp.extend(self.to.port().to_be_bytes());
         tcp.extend(self.sequence.to_be_bytes());
         tcp.extend(if self.flags & ACK != 0 { self.acknowledgement } else { 0 }.to_be_bytes());
-        // Header length 5 words, the flags, the largest window without scaling; checksum and urgent pointer follow.
+        // Header length of 5 words, the flags, and the largest window without scaling; checksum and urgent pointer
+        // follow.
         tcp.extend([5 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
         tcp.extend(&self.data);
         let mut pseudo = Vec::with_capacity(40);
         pseudo.extend(octets(self.from.ip()));
         pseudo.extend(octets(self.to.ip()));
-        // IPv4 has zero, protocol and a 16-bit length here, IPv6 a 32-bit length, three zeros and the protocol: as a sum
-        // of 16-bit words that is the same for lengths below 65,536.
+        // IPv4 has zero, protocol and a 16-bit length here, IPv6 a 32-bit length, three zeros and the protocol. As a
+        // sum of 16-bit words, both are the same for lengths below 65,536.
         pseudo.extend([0, IPPROTO_TCP]);
         pseudo.extend((tcp.len() as u16).to_be_bytes());
         let sum = checksum(&[&pseudo, &tcp]);
@@ -125,7 +128,7 @@ impl Segment {
         tcp
     }
 
-    /// The segment with an IP header for a raw socket that takes whole packets.
+    /// Encodes the segment with an IP header, for a raw socket that sends whole packets.
     fn packet(&self) -> Vec<u8> {
         let tcp = self.encode();
         let mut packet = match self.from {
@@ -142,7 +145,7 @@ impl Segment {
         packet
     }
 
-    /// Reads an IP packet; `None` when it carries no whole TCP segment.
+    /// Decodes an IP packet; `None` if it does not contain a whole TCP segment.
     fn decode(packet: &[u8]) -> Option<Segment> {
         let (from, to, tcp) = match packet.first()? >> 4 {
             4 if *packet.get(9)? == IPPROTO_TCP => {
@@ -152,7 +155,7 @@ impl Segment {
                 let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
                 (IpAddr::from(from), IpAddr::from(to), packet.get(header..length)?)
             }
-            // The kernel puts no extension headers before these segments.
+            // The kernel adds no extension headers to these segments.
             6 if *packet.get(6)? == IPPROTO_TCP => {
                 let length = usize::from(u16::from_be_bytes([*packet.get(4)?, *packet.get(5)?]));
                 let from: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
@@ -203,7 +206,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The Internet checksum (RFC 1071) over pieces; all but the last of even length.
+/// Computes the Internet checksum (RFC 1071) over several pieces, all of which must have an even length except the
+/// last.
 fn checksum(pieces: &[&[u8]]) -> u16 {
     let mut sum: u32 = 0;
     for pair in pieces.iter().flat_map(|piece| piece.chunks(2)) {
@@ -215,21 +219,21 @@ fn checksum(pieces: &[&[u8]]) -> u16 {
     !(sum as u16)
 }
 
-/// One connection as the far end sees it.
+/// A connection as seen from the far end.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// The kernel's side.
     pub near: SocketAddr,
     /// The peer's side.
     pub far: SocketAddr,
-    /// The next sequence number the peer sends.
+    /// The next sequence number that the peer sends.
     pub next: u32,
-    /// The next sequence number expected from the kernel: what the peer acknowledges.
+    /// The next sequence number expected from the kernel, which the peer acknowledges.
     pub expected: u32,
 }
 
 impl Flow {
-    /// A connection that nothing has been sent on.
+    /// Creates a connection on which nothing has been sent.
     pub fn new(near: SocketAddr, far: SocketAddr) -> Flow {
         Flow {
             near,
@@ -245,13 +249,13 @@ impl Flow {
 pub struct Peer {
     hears: OwnedFd,
     speaks: OwnedFd,
-    /// Heard, but not waited for yet.
+    /// Segments that were received but not waited for yet.
     heard: std::cell::RefCell<Vec<Segment>>,
     family: Family,
 }
 
 impl Peer {
-    /// Furnishes the network namespace (interface, near address, route to the far addresses) and listens.
+    /// Configures the network namespace (interface, near address, route to the far addresses) and starts to listen.
     pub fn new(family: Family) -> io::Result<Peer> {
         let device = match netlink::index_of(DEVICE) {
             Ok(index) => index,
@@ -267,14 +271,14 @@ impl Peer {
         netlink::add_address(netlink::LOOPBACK, family.near(), single)?;
         netlink::add_route(family.far(0), family.far_prefix(), device)?;
         let kind = if family == Family::V4 { ETH_P_IP } else { ETH_P_IPV6 };
-        // Never bound, so it hears every interface; a packet that comes in, that is at the far end, once.
+        // It is not bound, so it receives on every interface; a packet is inbound once, at the far end.
         let hears = rustix::net::socket_with(
             AddressFamily::PACKET,
             SocketType::DGRAM,
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             protocol(kind.to_be().into()),
         )?;
-        // IPPROTO_RAW: whole packets with their header, in both families (raw(7), ipv6(7)).
+        // IPPROTO_RAW sends whole packets with their header, in both families (raw(7), ipv6(7)).
         let speaks = rustix::net::socket_with(family.raw(), SocketType::RAW, SocketFlags::CLOEXEC, protocol(255))?;
         Ok(Peer {
             hears,
@@ -284,15 +288,15 @@ impl Peer {
         })
     }
 
-    /// The family this peer speaks.
+    /// The address family of this peer.
     pub fn family(&self) -> Family {
         self.family
     }
 
-    /// Waits for the kernel's next segment on this connection that has all of `flags`, and takes note of its end.
+    /// Waits for the kernel's next segment on this connection that has all of `flags`, and records its end in `flow`.
     ///
     /// # Panics
-    /// When none comes within 10 seconds; with what came instead.
+    /// Panics if none arrives within 10 seconds, and shows what arrived instead.
     pub fn wait(&self, flow: &mut Flow, flags: u8) -> Segment {
         let end = Instant::now() + crate::namespace::patience(PATIENCE);
         loop {
@@ -321,12 +325,12 @@ impl Peer {
         }
     }
 
-    /// Sends a segment on the connection, in order, acknowledging everything the kernel sent.
+    /// Sends a segment on the connection, in sequence, that acknowledges everything the kernel sent.
     pub fn send(&self, flow: &mut Flow, flags: u8) {
         self.send_acknowledging(flow, flags, flow.expected);
     }
 
-    /// [`Peer::send`], with an acknowledgement number of the caller's.
+    /// Like [`Peer::send`], with a given acknowledgement number.
     pub fn send_acknowledging(&self, flow: &mut Flow, flags: u8, acknowledgement: u32) {
         let segment = Segment {
             from: flow.far,
@@ -337,12 +341,12 @@ impl Peer {
             data: Vec::new(),
         };
         flow.next = flow.next.wrapping_add(segment.span());
-        // The port of a raw socket's destination is the protocol, or 0 (raw(7), ipv6(7)).
+        // The port of a raw socket's destination is the protocol or 0 (raw(7), ipv6(7)).
         let to = SocketAddr::new(flow.near.ip(), 0);
         rustix::net::sendto(&self.speaks, &segment.packet(), SendFlags::empty(), &to).expect("a raw socket sends");
     }
 
-    /// Begins a connection from the kernel's side: a socket that has sent its SYN to `far`.
+    /// Opens a connection from the kernel's side, up to a socket that has sent its SYN to `far`.
     pub fn dial(&self, far: SocketAddr) -> io::Result<(OwnedFd, Flow)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(self.family.raw(), SocketType::STREAM, flags, None)?;
@@ -357,7 +361,7 @@ impl Peer {
         Ok((socket, flow))
     }
 
-    /// [`Peer::dial`] and a whole handshake: the socket is ESTABLISHED.
+    /// Opens a connection from the kernel's side with a complete handshake, so that the socket is ESTABLISHED.
     pub fn connect(&self, far: SocketAddr) -> io::Result<(OwnedFd, Flow)> {
         let (socket, mut flow) = self.dial(far)?;
         self.send(&mut flow, SYN | ACK);
@@ -366,7 +370,7 @@ impl Peer {
     }
 }
 
-/// The local address of a socket.
+/// Returns the local address of a socket.
 pub fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
     SocketAddr::try_from(rustix::net::getsockname(socket)?).map_err(io::Error::from)
 }

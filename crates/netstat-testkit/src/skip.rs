@@ -1,33 +1,33 @@
-//! Tests that cannot run here say so, or fail where nothing may be skipped.
+//! Reports tests that cannot run here, or fails them where nothing may be skipped.
 
 use std::io::Write;
 use std::path::Path;
 
 use crate::namespace::current_test;
 
-/// Forbids skips, for machines that are known to offer everything. The value is the path of a list of the skips that are
-/// allowed all the same (see [`is_allowed`]); any other value allows none.
+/// Forbids skips, for machines that are known to support everything. The value is the path of a list of skips that are
+/// allowed nevertheless (see [`is_allowed`]); any other value allows none.
 const STRICT: &str = "NETSTAT_TESTKIT_STRICT";
 
-/// What every line about a skip begins with.
+/// The beginning of every line about a skip.
 const PREFIX: &str = "skipped ";
 
-/// Reports on stderr that a test, or a part of one, does not run. The harness keeps `eprintln!` of passing tests to itself, so
-/// this writes to the real stderr: `skipped TEST: REASON`, or `skipped TEST (PART): REASON` where `what` is a part.
+/// Reports on stderr that a test, or a part of one, does not run. The harness captures `eprintln!` of passing tests, so
+/// this writes to the real stderr: `skipped TEST: REASON`, or `skipped TEST (PART): REASON` if `what` is a part.
 ///
 /// # Panics
-/// When `NETSTAT_TESTKIT_STRICT` is set and its list does not allow this skip.
+/// Panics if `NETSTAT_TESTKIT_STRICT` is set and its list does not allow this skip.
 pub fn skip(what: &str, reason: &str) {
     let line = describe(&running_test(), what, reason);
     if let Some(list) = std::env::var_os(STRICT) {
         let allowed = std::fs::read_to_string(Path::new(&list)).unwrap_or_default();
         assert!(is_allowed(&allowed, &line), "may not be skipped here: {line}");
     }
-    // One write, so that no other test's line ends up within this one.
+    // A single write, so that the lines of other tests do not end up within this one.
     let _ = std::io::stderr().write_all(format!("{PREFIX}{line}\n").as_bytes());
 }
 
-/// Passes on what a test that ran again in another process said about its skips.
+/// Passes on the skips reported by a test that was run again in another process.
 pub fn pass_on_skips(stderr: &[u8]) {
     for line in String::from_utf8_lossy(stderr).lines() {
         if line.starts_with(PREFIX) {
@@ -36,7 +36,7 @@ pub fn pass_on_skips(stderr: &[u8]) {
     }
 }
 
-/// The test that runs in this thread; empty where that is unknown.
+/// The name of the test that runs in this thread; empty if unknown.
 pub(crate) fn running_test() -> String {
     let inside = current_test();
     if !inside.is_empty() {
@@ -62,8 +62,8 @@ fn describe(test: &str, what: &str, reason: &str) -> String {
     }
 }
 
-/// Whether a list of skips has `line`. Each line of the list is a pattern, in which `*` stands for any text; empty lines and
-/// lines that begin with `#` are comments.
+/// Whether a list of skips contains `line`. Each line of the list is a pattern in which `*` stands for any text; empty
+/// lines and lines that begin with `#` are ignored.
 fn is_allowed(list: &str, line: &str) -> bool {
     list.lines()
         .map(str::trim)

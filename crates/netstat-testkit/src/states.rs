@@ -1,4 +1,4 @@
-//! A real socket in every state of RFC 9293.
+//! Real sockets in every state of RFC 9293.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,44 +10,45 @@ use crate::namespace::eventually;
 use crate::oracle::{self, End, Row, TcpState, Witnessed};
 use crate::peer::{ACK, FIN, Family, Flow, Peer, SYN, local_address};
 
-/// The port that all far ends are called at.
+/// The port of all far ends.
 pub const FAR_PORT: u16 = 8443;
 
-/// How long a listener's queue is.
+/// The backlog of listeners.
 const BACKLOG: i32 = 16;
 
-/// One socket and how it came into its state.
+/// A socket and how it reached its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The socket as a row.
     pub row: Row,
-    /// Its inode; 0 when no descriptor belongs to it.
+    /// The inode; 0 if the socket has no descriptor.
     pub inode: u64,
-    /// How it got there, in words.
+    /// How it reached its state, in words.
     pub story: &'static str,
 }
 
 impl Held {
-    /// The state; every one here is a TCP socket.
+    /// The state; every socket here is a TCP socket.
     pub fn state(&self) -> TcpState {
         self.row.state.expect("TCP sockets have a state")
     }
 }
 
-/// Sockets of one family, in every state that a socket in the kernel's tables can have, and `BOUND`; kept until dropped.
+/// Sockets of one family in every state that a socket in the kernel's tables can have, and `BOUND`. They exist until
+/// this is dropped.
 ///
-/// CLOSED is no row: a closed socket has no port and is in no table.
+/// CLOSED is not among them: a closed socket has no port and is in no table.
 #[derive(Debug)]
 pub struct AllStates {
-    /// Every socket made.
+    /// Every socket created.
     pub sockets: Vec<Held>,
-    /// What keeps them.
+    /// The descriptors that keep the sockets open.
     open: Vec<OwnedFd>,
-    /// Kept so that its route and address are documented as needed; the sockets last without its answers.
+    /// Kept so that its route and address stay in place; the sockets do not need its answers.
     _peer: Peer,
 }
 
-/// Puts the sockets together.
+/// Creates the sockets.
 struct Maker {
     peer: Peer,
     sockets: Vec<Held>,
@@ -56,10 +57,10 @@ struct Maker {
 }
 
 impl AllStates {
-    /// Makes the sockets in the current network namespace and waits until the kernel shows each in its state.
+    /// Creates the sockets in the current network namespace and waits until the kernel shows each in its state.
     ///
     /// # Panics
-    /// When the kernel does not come to a state within 10 seconds.
+    /// Panics if the kernel does not reach a state within 10 seconds.
     pub fn make(family: Family) -> io::Result<AllStates> {
         let mut maker = Maker {
             peer: Peer::new(family)?,
@@ -80,19 +81,19 @@ impl AllStates {
         Ok(made)
     }
 
-    /// How many descriptors keep the sockets.
+    /// The number of descriptors that keep the sockets open.
     pub fn descriptors(&self) -> usize {
         self.open.len()
     }
 
-    /// The rows, sorted as `netstat` sorts them.
+    /// Returns the rows, sorted as `netstat` sorts them.
     pub fn rows(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = self.sockets.iter().map(|held| held.row).collect();
         rows.sort();
         rows
     }
 
-    /// Waits until `/proc/net` shows exactly these sockets for their family; bound-only ones are not listed there.
+    /// Waits until `/proc/net` shows these sockets; those that are only bound are not listed there.
     fn settle(&self) {
         let told: Vec<&Held> = self
             .sockets
@@ -181,7 +182,7 @@ impl Maker {
 
         let far = self.far();
         let (socket, mut flow) = self.peer.dial(far)?;
-        // A SYN that acknowledges nothing: both ends called at once (RFC 9293, 3.5).
+        // A SYN without an acknowledgement: both ends open at once (RFC 9293, 3.5).
         self.peer.send(&mut flow, SYN);
         self.keep(
             TcpState::SynReceived,
@@ -211,7 +212,7 @@ impl Maker {
         Ok(())
     }
 
-    /// The peer ends the connection first.
+    /// Creates sockets whose peer closes the connection first.
     fn closing_by_peer(&mut self) -> io::Result<()> {
         for last in [false, true] {
             let (socket, mut flow) = self.connected()?;
@@ -240,10 +241,10 @@ impl Maker {
         Ok(())
     }
 
-    /// The kernel's side ends the connection first.
+    /// Creates sockets whose own side closes the connection first.
     fn closing_first(&mut self) -> io::Result<()> {
         let (socket, mut flow) = self.half_closed()?;
-        // Not the FIN, so both FINs cross.
+        // The FIN is not acknowledged, so that both FINs cross.
         let all_but_fin = flow.expected.wrapping_sub(1);
         self.peer.send_acknowledging(&mut flow, FIN | ACK, all_but_fin);
         self.peer.wait(&mut flow, ACK);
@@ -304,7 +305,7 @@ impl Maker {
             Some(flow.far),
             "over, kept against late segments",
         );
-        // The descriptor is left, but belongs to a closed socket now.
+        // The descriptor remains, but refers to a closed socket now.
         self.open.push(socket);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Takes away what a program relies on: netlink, `/proc`, the sight of other users' processes.
+//! Takes away what a program relies on: netlink, `/proc`, the visibility of other users' processes.
 
 use std::collections::BTreeMap;
 use std::process::Child;
@@ -14,11 +14,11 @@ const AF_NETLINK: u64 = 16;
 /// "Operation not permitted" (`asm-generic/errno-base.h`).
 const EPERM: u32 = 1;
 
-/// Runs `body`, and every program that it starts, where netlink sockets are refused with EPERM, as a sandbox would. `None`,
-/// with a word on stderr, where the kernel has no seccomp.
+/// Runs `body`, and every program that it starts, where netlink sockets are refused with EPERM, as in a sandbox. `None`
+/// if the kernel has no seccomp, which is reported as a skip.
 pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     let confined = || -> Result<(), String> {
-        // `socket` in the system call tables of x86-64, and of all architectures with the generic table.
+        // `socket` in the system call tables of x86-64 and of all architectures with the generic table.
         let socket = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
         let netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_NETLINK);
         let rule = netlink
@@ -33,7 +33,7 @@ pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
                 .map_err(|error| format!("{error:?}"))?,
         );
         let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
-        // Holds for this thread and what it starts.
+        // Applies to this thread and what it starts.
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())
     };
     let work = move || confined().map(|()| body());
@@ -48,14 +48,16 @@ pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     }
 }
 
-/// System calls that read files, directories or the network of the machine, in the tables of x86-64: open, stat, lstat, socket,
-/// connect, execve, getdents, readlink, getdents64, openat, newfstatat, readlinkat, statx, openat2.
+/// The system calls that read files, directories or the network of the machine, in the table of x86-64: open, stat,
+/// lstat, socket, connect, execve, getdents, readlink, getdents64, openat, newfstatat, readlinkat, statx, openat2.
 const LOOKING_X86_64: [i64; 14] = [2, 4, 6, 41, 42, 59, 78, 89, 217, 257, 262, 267, 332, 437];
-/// The same in the generic table: openat, getdents64, readlinkat, newfstatat, socket, connect, execve, statx, openat2.
+/// The same system calls in the generic table: openat, getdents64, readlinkat, newfstatat, socket, connect, execve,
+/// statx, openat2.
 const LOOKING_GENERIC: [i64; 9] = [56, 61, 78, 79, 198, 203, 221, 291, 437];
 
-/// Runs `body` in a thread in which every system call that reads files or the network of the machine ends the whole process with SIGSYS.
-/// Meant for a child process, whose exit status says what happened. `None` where the kernel has no seccomp.
+/// Runs `body` in a thread in which every system call that reads files or the network of the machine ends the whole
+/// process with SIGSYS. This is meant for a child process, whose exit status tells what happened. `None` if the kernel
+/// has no seccomp.
 pub fn blind<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     let calls = match cfg!(target_arch = "x86_64") {
         true => &LOOKING_X86_64[..],
@@ -84,29 +86,29 @@ pub fn blind<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     }
 }
 
-/// The program, run where `/proc` is an empty directory.
+/// Returns the program, run where `/proc` is an empty directory.
 pub fn without_proc(netstat: &Netstat) -> Netstat {
     mounted(netstat, "mount -t tmpfs none /proc")
 }
 
-/// The program, run where `/proc` shows each user only the own processes. Needs a process-id namespace.
+/// Returns the program, run where `/proc` shows each user only their own processes. Requires a PID namespace.
 pub fn with_hidepid(netstat: &Netstat) -> Netstat {
     mounted(netstat, "mount -t proc -o hidepid=2 proc /proc")
 }
 
-/// The program in a mount namespace of its own, after this shell command.
+/// Returns the program, run in a mount namespace of its own after this shell command.
 fn mounted(netstat: &Netstat, command: &str) -> Netstat {
     let script = format!("{command} && exec \"$@\"");
     netstat.behind(["unshare", "-m", "sh", "-c", &script, "sh"])
 }
 
-/// What the terminal does at Ctrl+C.
+/// Sends SIGINT, as a terminal does for Ctrl+C.
 pub fn interrupt(child: &Child) {
     rustix::process::kill_process(Pid::from_child(child), Signal::INT).expect("the child is ours");
 }
 
-/// Makes the next process of this process-id namespace get the id after `last`. False, with a word on stderr, where the
-/// kernel refuses.
+/// Makes the next process in this PID namespace get the id after `last`. Returns `false` if the kernel refuses, which
+/// is reported as a skip.
 pub fn set_last_pid(last: u32) -> bool {
     match std::fs::write("/proc/sys/kernel/ns_last_pid", last.to_string()) {
         Ok(()) => true,

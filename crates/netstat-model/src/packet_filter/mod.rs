@@ -30,7 +30,7 @@ pub struct PacketFilter {
     pub iptables: Fact<Vec<Vec<u8>>>,
 }
 
-/// An nftables chain with an inbound hook. Names come from outside: escape before printing.
+/// An nftables chain with a hook that packets from outside pass. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chain {

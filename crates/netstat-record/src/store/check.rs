@@ -1,7 +1,8 @@
-//! What must hold of a store's files before SQLite sees them.
+//! Checks of a store's files before SQLite opens them.
 //!
-//! SQLite opens what it is given: it would wait for the other side of a FIFO, follow a link in a directory above, take over a journal
-//! that a stranger has put beside the file, and replay it. So each of the files is looked at first, and refused with a sentence.
+//! SQLite opens whatever it is given: it would wait for the other end of a FIFO, follow a symbolic link in a parent
+//! directory, and replay a journal that a stranger has put beside the file. Each file is therefore checked first, and
+//! refused with an explanation.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,45 +13,46 @@ use netstat_os::files::{self, Entry, EntryKind};
 use super::StoreError;
 use crate::schema::APPLICATION;
 
-/// Where SQLite keeps what a file does not yet have: `-wal` and `-shm` in the mode that stores use, `-journal` in the other.
+/// The suffixes of the files in which SQLite keeps what the database file does not have yet: `-wal` and `-shm` in the
+/// mode that stores use, `-journal` in the other one.
 const JOURNALS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// The start of every SQLite database (https://www.sqlite.org/fileformat.html, 1.3).
+/// The first bytes of every SQLite database (https://www.sqlite.org/fileformat.html, 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// The bytes of that header.
+/// The length of that header in bytes.
 const HEADER: usize = 100;
-/// Where the header has the number of the application.
+/// The offset of the application id in the header.
 const APPLICATION_AT: usize = 68;
 
-/// What is at the path of a store.
+/// What exists at the path of a store.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Nothing.
     Nothing,
     /// An empty file.
     Empty(File),
-    /// A record, or a database in which nothing is yet.
+    /// A record, or a database that is still empty.
     Record(File),
 }
 
-/// The path of a file that belongs to the store at `path`.
+/// Returns the path of a file that accompanies the store at `path`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// The path with its directory resolved, so that what is checked is what is opened. The last part stays as it is.
+/// Resolves the directory of a path, so that what is checked is what is opened. The last component is not resolved.
 pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     Ok(files::canonical(folder.unwrap_or(Path::new(".")))?.join(name))
 }
 
-/// Looks at everything that a recorder would open at `path`, and changes nothing.
+/// Checks everything that a recorder would open at `path`, without changing anything.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns an error that tells what is wrong.
 pub(super) fn for_writing(path: &Path) -> Result<Found, StoreError> {
     if let Some(folder) = path.parent() {
         directory(folder)?;
@@ -62,10 +64,10 @@ pub(super) fn for_writing(path: &Path) -> Result<Found, StoreError> {
     Ok(found)
 }
 
-/// Looks at everything that a reader would open at `path`. Whose file it is does not matter to one who reads.
+/// Checks everything that a reader would open at `path`. For reading it does not matter who owns the files.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns an error that tells what is wrong.
 pub(super) fn for_reading(path: &Path) -> Result<(), StoreError> {
     match main_file(path, false)? {
         Found::Record(_) => {}
@@ -82,7 +84,7 @@ pub(super) fn for_reading(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The file itself.
+/// Checks the database file itself.
 fn main_file(path: &Path, write: bool) -> Result<Found, StoreError> {
     let failed = |error: io::Error| StoreError::File(path.to_owned(), error);
     let before = match files::entry(path) {
@@ -113,14 +115,14 @@ fn main_file(path: &Path, write: bool) -> Result<Found, StoreError> {
     Ok(Found::Record(file))
 }
 
-/// Whether a file that starts so may be a record.
+/// Whether a file that begins with these bytes may be a record.
 fn is_record(path: &Path, start: &[u8], size: u64) -> bool {
     if start.len() < HEADER || !start.starts_with(MAGIC) {
         return false;
     }
     match application(start) {
         Some(APPLICATION) => true,
-        // The first page of one that was made by an older program and lost its power at once: the rest is in the journal.
+        // An older program wrote the first page and lost power at once; the rest is in the journal.
         Some(0) => size <= 65_536 && files::entry(&beside(path, "-wal")).is_ok_and(|wal| wal.size > 0),
         _ => false,
     }
@@ -131,7 +133,7 @@ fn application(start: &[u8]) -> Option<i32> {
     Some(i32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// What a file is that starts so, as a message says it.
+/// Describes a file that begins with these bytes, for a message.
 fn content(start: &[u8]) -> String {
     let known: [(&[u8], &str); 8] = [
         (b"\x7fELF", "a program or library"),
@@ -154,7 +156,7 @@ fn content(start: &[u8]) -> String {
     }
     let text = match std::str::from_utf8(start) {
         Ok(_) => true,
-        // The last character may be cut.
+        // The last character may be truncated.
         Err(error) => error.error_len().is_none(),
     };
     let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
@@ -164,7 +166,7 @@ fn content(start: &[u8]) -> String {
     }
 }
 
-/// A file beside the store: it is missing, or it is the recorder's own.
+/// Checks a file that accompanies the store: it must be missing or belong to the recorder's user.
 fn own_file(path: &Path) -> Result<(), StoreError> {
     match files::entry(path) {
         Ok(entry) => {
@@ -176,7 +178,7 @@ fn own_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// An ordinary file that not everybody may write to.
+/// Checks that a file is a regular one that is not writable by everyone.
 fn usable(path: &Path, entry: &Entry) -> Result<(), StoreError> {
     let why = match entry.kind {
         EntryKind::File if entry.mode & 0o002 != 0 => "every user may write to it",
@@ -190,7 +192,7 @@ fn usable(path: &Path, entry: &Entry) -> Result<(), StoreError> {
     Err(unsafe_file(path, why))
 }
 
-/// A file of this user, under one name, that no other user may write to.
+/// Checks that a file belongs to this user, has a single name and is not writable by others.
 fn owned(path: &Path, entry: &Entry) -> Result<(), StoreError> {
     let why = match () {
         () if entry.user != files::effective_user() => format!("it belongs to the user with the id {}", entry.user),
@@ -204,14 +206,14 @@ fn owned(path: &Path, entry: &Entry) -> Result<(), StoreError> {
     Err(unsafe_file(path, &why))
 }
 
-/// Whether others than the owner may write by their group. A group with the user's own number is that user's alone, as many systems make
-/// one for each user.
+/// Whether users other than the owner may write through the group. A group with the user's own number is private to
+/// that user, because many systems create one for each user.
 fn writable_by_group(entry: &Entry) -> bool {
     entry.mode & 0o020 != 0 && entry.group != entry.user
 }
 
-/// A directory in which no other user may replace files: it is this user's or the superuser's, and not writable by others unless it is
-/// sticky, as `/tmp` is.
+/// Checks that no other user can replace files in a directory: it belongs to this user or the superuser, and is not
+/// writable by others unless it is sticky, as `/tmp` is.
 fn directory(path: &Path) -> Result<(), StoreError> {
     let entry = match std::fs::metadata(path) {
         Ok(metadata) => Entry::from(&metadata),

@@ -1,4 +1,4 @@
-//! The store's file: opening, locking, writing in batches.
+//! The store's file: opening, locking, and writing in batches.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -30,12 +30,12 @@ pub(crate) use pack::unpack;
 
 use numbers::{MANY_NAMES, NAMES, Numbers};
 
-/// The end of the lock file's name. The lock on the store itself is what counts; this one is for recorders of earlier versions, which
-/// know no other, and for those who ask whether a recorder runs.
+/// The suffix of the lock file's name. The lock that matters is the one on the store itself; this one is for recorders
+/// of earlier versions, which know no other, and for programs that check whether a recorder is running.
 const LOCK: &str = ".lock";
 
-/// Where the record is kept when nothing else is said: below the state directory of the system for root, else of the user
-/// (`$XDG_STATE_HOME`, XDG Base Directory Specification). `None` when a user has no home.
+/// Returns the default path of the record: in the system's state directory for root, otherwise in the user's
+/// (`$XDG_STATE_HOME`, XDG Base Directory Specification). `None` if the user has no home directory.
 pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     const FILE: &str = "netstat/record.db";
     if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
@@ -55,7 +55,7 @@ pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsSt
     Some(state?.join(FILE))
 }
 
-/// What a program can do for the first time, as `sighting` keeps it.
+/// What a program can do for the first time, as stored in `sighting`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum NoveltyKey {
     Program,
@@ -65,57 +65,57 @@ enum NoveltyKey {
     Listens(u16),
 }
 
-/// A flow to be written: as [`crate::Flow`], with names not yet numbered.
+/// A flow to be written. It is like [`crate::Flow`], but its names have no ids yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewFlow {
-    /// When it was first seen.
+    /// When the flow was first seen.
     pub first: Millis,
-    /// How long it lasted so far, in milliseconds.
+    /// How long it has lasted so far, in milliseconds.
     pub span: u64,
-    /// Whether it was seen to end.
+    /// Whether its end was observed.
     pub closed: bool,
-    /// Whether its beginning was seen.
+    /// Whether its beginning was observed.
     pub begun: bool,
-    /// Transport protocol: TCP or UDP.
+    /// The protocol: TCP or UDP.
     pub protocol: Protocol,
-    /// Address family: IPv4 or IPv6.
+    /// The address family: IPv4 or IPv6.
     pub family: Family,
-    /// The local side.
+    /// The local address and port.
     pub local: (IpAddr, u16),
-    /// The foreign side.
+    /// The foreign address and port.
     pub foreign: (IpAddr, u16),
-    /// Who began.
+    /// The side that initiated the connection.
     pub direction: Direction,
     /// The last state before the end.
     pub state: State,
-    /// How the last news was learned.
+    /// How the last event was observed.
     pub origin: EventOrigin,
-    /// The process, as `Writer::process` numbers it.
+    /// The process, as returned by `Batch::process`; `None` if not known.
     pub process: Option<ProcessNumber>,
-    /// User id.
+    /// The user id.
     pub user: Fact<u32>,
-    /// Number of the network namespace's inode.
+    /// The inode of the network namespace.
     pub namespace: Fact<u32>,
     /// Payload bytes sent.
     pub sent: Fact<u64>,
     /// Payload bytes received.
     pub received: Fact<u64>,
-    /// Segments sent again.
+    /// Segments retransmitted.
     pub retransmits: Fact<u32>,
-    /// Smoothed round-trip time in microseconds.
+    /// The smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
-    /// The name that a program asked for before it connected.
+    /// The name that a program asked for before it connected; `None` if there was none.
     pub asked_name: Option<Arc<[u8]>>,
 }
 
-/// A process in the record, and its program.
+/// The ids of a process and its program in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessNumber {
     pub(crate) process: i64,
     pub(crate) program: i64,
 }
 
-/// Writes to a store. Holds its lock; every batch is one transaction.
+/// Writes to a store. It holds the store's lock, and every batch is one transaction.
 #[derive(Debug)]
 pub struct Writer {
     connection: Connection,
@@ -128,32 +128,33 @@ pub struct Writer {
     words: Numbers<Vec<u8>>,
     programs: Numbers<(Option<Vec<u8>>, Vec<u8>)>,
     first_times: Numbers<(i64, NoveltyKey)>,
-    /// Since when and until when the flows were that the running batch has written, by their segment.
+    /// The time range of the flows that the current batch has written, by segment.
     segments: HashMap<i64, (Millis, Millis)>,
     /// Whether what is written is noted for a fleet.
     pub(crate) shipping: bool,
-    /// The store itself, and the lock file: dropped after the connection, because closing any descriptor of a file ends SQLite's own
-    /// locks on it.
+    /// The store itself and the lock file. They are dropped after the connection, because closing any descriptor of a
+    /// file releases SQLite's own locks on it.
     locks: Locks,
 }
 
-/// What a recorder holds as long as it writes.
+/// What a recorder holds while it writes.
 #[derive(Debug)]
 struct Locks {
     store: File,
     _beside: File,
-    /// The journal that SQLite writes to, once there is one.
+    /// The identity of the journal that SQLite writes to, once there is one.
     journal: Option<(u64, u64)>,
 }
 
-/// The first inode that a namespace can have (`PROC_DYNAMIC_FIRST`, `fs/proc/generic.c`): numbers are kept as the distance from it.
+/// The first inode that a namespace can have (`PROC_DYNAMIC_FIRST`, `fs/proc/generic.c`). Inodes are stored as the
+/// distance from it.
 pub(crate) const FIRST_NAMESPACE: i64 = 0xf000_0000;
 
-/// Pages in the log before it is brought into the file: 16 MB.
+/// The number of pages in the write-ahead log at which it is transferred into the file: 16 MB.
 const WAL_PAGES: i64 = 4_000;
 
 impl Locks {
-    /// Locks the store at `path`, which is made when there is none.
+    /// Locks the store at `path`, and creates it if there is none.
     fn take(path: &Path) -> Result<Locks, StoreError> {
         let found = check::for_writing(path)?;
         let store = match found {
@@ -203,18 +204,19 @@ fn make_journals(path: &Path) -> Result<(), StoreError> {
 }
 
 impl Writer {
-    /// Opens the store at `path` for writing, makes it if there is none, and brings an older one up to date. `host` and `boot_id`
-    /// say which computer and which start of it the flows belong to.
+    /// Opens the store at `path` for writing, creates it if there is none, and upgrades an older one. `host` and
+    /// `boot_id` tell which computer and boot the flows belong to.
     ///
     /// # Errors
-    /// When it cannot be made, is no record, could be changed by another user, or another recorder has it. Then nothing was changed.
+    /// Returns an error if the store cannot be created, is not a record, could be changed by another user, or is in use
+    /// by another recorder. Nothing was changed in that case.
     pub fn open(path: &Path, host: &[u8], boot_id: &str) -> Result<Writer, StoreError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             files::create_private_directory(folder).map_err(|error| StoreError::File(folder.to_owned(), error))?;
         }
         let path = check::resolved(path).map_err(|error| StoreError::File(path.to_owned(), error))?;
         let locks = Locks::take(&path)?;
-        // SQLite gives its further files the mode of this one.
+        // SQLite creates its further files with the mode of this one.
         let (mut connection, watchdog) = connection::open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let boot = prepare(&mut connection, &path, host, boot_id).map_err(|error| error.in_file(&path))?;
         Ok(Writer {
@@ -234,12 +236,12 @@ impl Writer {
         })
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether what is written still goes to the file at [`Writer::path`]: it may have been deleted, moved or replaced.
+    /// Whether writes still reach the file at [`Writer::path`], which may have been deleted, moved or replaced.
     pub fn is_in_place(&mut self) -> bool {
         let identity = |path: &Path| files::entry(path).ok().map(|entry| entry.identity);
         let store = files::entry_of(&self.locks.store).ok().map(|entry| entry.identity);
@@ -256,10 +258,10 @@ impl Writer {
         }
     }
 
-    /// Opens the store at the same path anew, after [`Writer::is_in_place`] has become false.
+    /// Opens the store at the same path anew, after [`Writer::is_in_place`] has returned `false`.
     ///
     /// # Errors
-    /// Those of [`Writer::open`].
+    /// Returns the errors of [`Writer::open`].
     pub fn open_anew(self) -> Result<Writer, StoreError> {
         let Writer {
             connection,
@@ -270,7 +272,7 @@ impl Writer {
             shipping,
             ..
         } = self;
-        // What a file that was only moved has not yet got from its journal.
+        // For a file that was only moved: transfers what it has not yet received from its journal.
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(connection);
         drop(locks);
@@ -281,16 +283,16 @@ impl Writer {
         Ok(writer)
     }
 
-    /// The connection, for retention.
+    /// Returns the connection, for retention.
     pub(crate) fn connection(&mut self) -> &mut Connection {
         self.watchdog.feed();
         &mut self.connection
     }
 
-    /// What the store knows of the clock: see [`crate::clock`].
+    /// Returns the clock readings saved in the store; see [`crate::clock`].
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub(crate) fn clock(&self) -> Result<Option<StoredClock>, StoreError> {
         let text = "SELECT boot = ?1, since_boot, wall, sense FROM clock";
         let mut statement = self.reading().prepare(text)?;
@@ -305,11 +307,11 @@ impl Writer {
         Ok(optional(clock)?)
     }
 
-    /// The flows that the last recorder of this boot left open: by the kernel's number of the socket, the flow's number and when
-    /// it was first seen.
+    /// Returns the flows that the last recorder of this boot left open: by cookie, the id of the flow and when it was
+    /// first seen.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn left_open(&self) -> Result<HashMap<u64, (i64, Millis)>, StoreError> {
         let text = "SELECT l.cookie, l.flow, f.first FROM live l JOIN flow f ON f.id = l.flow WHERE f.boot = ?1";
         let mut statement = self.reading().prepare(text)?;
@@ -318,10 +320,10 @@ impl Writer {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The flow of the open socket `cookie`, if it is in the store: its number and when it was first seen.
+    /// Returns the flow of the open socket `cookie`, if it is in the store: its id and when it was first seen.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn open_flow(&self, cookie: u64) -> Result<Option<(i64, Millis)>, StoreError> {
         let text =
             "SELECT l.flow, f.first FROM live l JOIN flow f ON f.id = l.flow WHERE l.cookie = ?1 AND f.boot = ?2";
@@ -330,20 +332,21 @@ impl Writer {
         Ok(optional(found)?)
     }
 
-    /// When a recorder last wrote, as far as the store says; `None` for an empty store.
+    /// Returns when a recorder last wrote, as far as the store tells; `None` if the store is empty.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn last_alive(&self) -> Result<Option<Millis>, StoreError> {
         let text =
             "SELECT max(moment) FROM (SELECT last AS moment FROM alive UNION ALL SELECT max(until) FROM stretch)";
         Ok(self.reading().query_row(text, [], |row| row.get(0))?)
     }
 
-    /// Brings the log into the file and empties it, as far as nobody reads: where there is no room, this may make some.
+    /// Transfers the write-ahead log into the file and empties it, as far as there are no readers. This may make room
+    /// if there is none.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn shorten_log(&mut self) -> Result<(), StoreError> {
         Ok(self.reading().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?)
     }
@@ -351,7 +354,7 @@ impl Writer {
     /// Begins a batch. Nothing of it is in the store until [`Batch::commit`].
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn batch(&mut self) -> Result<Batch<'_>, StoreError> {
         self.reading().execute_batch("BEGIN IMMEDIATE")?;
         Ok(Batch {
@@ -360,13 +363,13 @@ impl Writer {
         })
     }
 
-    /// The connection, for a statement that begins now.
+    /// Returns the connection for a statement that begins now.
     pub(crate) fn reading(&self) -> &Connection {
         self.watchdog.feed();
         &self.connection
     }
 
-    /// Remembers that a segment has the flow `number`.
+    /// Extends the time range of the segment that contains the flow `number`.
     fn note_time(&mut self, number: i64, flow: &NewFlow) {
         let last = flow.first.saturating_add(i64::try_from(flow.span).unwrap_or(i64::MAX));
         let of = self.segments.entry(number >> schema::SEGMENT_BITS);
@@ -375,7 +378,7 @@ impl Writer {
         *until = last.max(*until);
     }
 
-    /// Forgets the numbers of names: a batch that was given up may have made some of them.
+    /// Forgets the ids of names, because a batch that was rolled back may have created some of them.
     pub(crate) fn forget(&mut self) {
         self.addresses = Numbers::new(MANY_NAMES);
         self.words = Numbers::new(NAMES);
@@ -384,22 +387,23 @@ impl Writer {
     }
 }
 
-/// Sets an open store up and brings its tables up to date. Returns the number of this boot.
+/// Configures an open store and upgrades its tables. Returns the id of this boot.
 fn prepare(connection: &mut Connection, path: &Path, host: &[u8], boot_id: &str) -> Result<i64, StoreError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     if schema::kind(connection, path)? == schema::Content::Empty {
-        // A new row touches a few pages at random places, and each is written whole.
+        // A new row touches a few pages at random places, each of which is written as a whole.
         connection.pragma_update(None, "page_size", 4096)?;
-        // Lets the file shrink when old flows go.
+        // Allows the file to shrink when old flows are removed.
         connection.pragma_update(None, "auto_vacuum", 2)?;
-        // In the file itself before there is a journal, so that the file says what it is from the start.
+        // Set before there is a journal, so that it is in the file itself, which then identifies it from the start.
         connection.pragma_update(None, "application_id", schema::APPLICATION)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // In this mode a batch that was written survives the end of the program; after a power cut the last ones may be missing,
-    // and nothing is ever broken (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    // In this mode, a batch that was written survives the end of the program. After a power failure the last batches
+    // may be missing, but nothing is corrupted (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // The upper pages of the indexes, and what a batch changes: with less, every batch reads the same pages again and again.
+    // Room for the upper pages of the indexes and for what a batch changes; with less, every batch reads the same pages
+    // again.
     connection.pragma_update(None, "cache_size", -28 * 1024)?;
     // A page that several batches change is written to its place once.
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
@@ -452,7 +456,7 @@ mod tests {
         assert_eq!(place(false, &[home]), path("/home/ann/.local/state/netstat/record.db"));
         let state = ("XDG_STATE_HOME", "/data");
         assert_eq!(place(false, &[home, state]), path("/data/netstat/record.db"));
-        // The specification has relative paths ignored.
+        // The specification requires relative paths to be ignored.
         let relative = ("XDG_STATE_HOME", "data");
         assert_eq!(
             place(false, &[home, relative]),
