@@ -1,4 +1,4 @@
-//! The service names of ports: `cargo run -p netstat-names --example services -- 22 443`.
+//! Prints the service names of ports: `cargo run -p netstat-names --example services -- 22 443`.
 
 use netstat_model::Protocol;
 use netstat_names::Services;

@@ -1,7 +1,7 @@
-//! The names that programs on this computer asked for, from the DNS answers that came back.
+//! The names that programs on this computer looked up, taken from the DNS answers that they received.
 //!
-//! Reverse DNS says what the owner of an address calls it; these are the names that somebody here wanted. An answer is a hint and no
-//! proof: whoever can send packets to this computer can forge one.
+//! Reverse DNS returns the name that the owner of an address chose; these are the names that a program here asked for.
+//! An answer is a hint, not proof: anyone who can send packets to this computer can forge one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,45 +9,46 @@ use std::time::{Duration, SystemTime};
 
 use crate::HostName;
 
-/// So many addresses are remembered; the oldest quarter makes room.
+/// The maximum number of addresses. When it is reached, the oldest quarter is discarded.
 const MOST_ADDRESSES: usize = 16_384;
-/// So many names of one address are: many sites share the addresses of a content delivery network.
+/// The maximum number of names per address: many sites share the addresses of a content delivery network.
 const MOST_NAMES: usize = 4;
-/// Records of one answer that are read.
+/// The maximum number of records read of an answer.
 const MOST_RECORDS: usize = 256;
 
-/// An answer is read up to so long after it came, when the connection that it was for may have begun already.
+/// How late an answer may be read after it arrived; the connection that it was for may have been opened in the
+/// meantime.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// RFC 1035, 3.2.2 and 3.2.4; RFC 3596, 2.1.
+/// Record types and class: RFC 1035, 3.2.2 and 3.2.4; RFC 3596, 2.1.
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 const CLASS_IN: u16 = 1;
-/// RFC 1035, 4.1.1: the length of a message's header.
+/// The length of a message header (RFC 1035, 4.1.1).
 const HEADER: usize = 12;
 
-/// What an answer says: these addresses belong to the name that was asked for.
+/// The content of a DNS answer: the addresses of the name that was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsAnswer {
-    /// The name that was asked for, before any alias was followed.
+    /// The name that was looked up, before any alias was followed.
     pub name: HostName,
-    /// Its addresses, in the order of the answer; at least one.
+    /// The addresses, in the order of the answer; at least one.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Reads a DNS message. `None` unless it is an answer without error to one question, with addresses, and the name has the form of a host
-/// name.
+/// Parses a DNS message. Returns `None` unless it is an answer without an error to a single question, contains
+/// addresses, and the name is a valid host name.
 pub fn dns_answer(message: &[u8]) -> Option<DnsAnswer> {
     let number = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
     let flags = number(2)?;
-    // An answer, to a query, without error.
+    // The message must be an answer to a standard query, without an error.
     if flags & 0xf80f != 0x8000 || number(4)? != 1 {
         return None;
     }
     let records = usize::from(number(6)?).min(MOST_RECORDS);
     let mut name = Vec::new();
     let mut at = HEADER;
-    // The question's name is the first in the message: it refers to no other.
+    // The name in the question is the first in the message, so that it cannot refer to another.
     loop {
         let length = usize::from(*message.get(at)?);
         at += 1;
@@ -60,7 +61,7 @@ pub fn dns_answer(message: &[u8]) -> Option<DnsAnswer> {
         if !name.is_empty() {
             name.push(b'.');
         }
-        // A dot within a label would shift the others.
+        // A dot within a label would change the boundaries between labels.
         let label = message.get(at..at + length)?;
         if label.contains(&b'.') {
             return None;
@@ -89,37 +90,37 @@ pub fn dns_answer(message: &[u8]) -> Option<DnsAnswer> {
     (!addresses.is_empty()).then_some(DnsAnswer { name, addresses })
 }
 
-/// Where a name that begins at `at` ends.
+/// Returns the position after the name that begins at `at`.
 fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *message.get(at)? {
             0 => return Some(at + 1),
-            // A reference to another name ends this one (RFC 1035, 4.1.4).
+            // A pointer to another name ends this one (RFC 1035, 4.1.4).
             first if first & 0xc0 == 0xc0 => return Some(at + 2),
             length => at += 1 + usize::from(length),
         }
     }
 }
 
-/// A name that was asked for.
+/// A name that was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedName {
     /// The name.
     pub name: HostName,
-    /// When an answer first gave the address for it.
+    /// When an answer first returned the address for the name.
     pub first: SystemTime,
-    /// When one last did.
+    /// When an answer last returned the address for the name.
     pub last: SystemTime,
 }
 
-/// The names of addresses, as far as answers were seen: bounded, and only in memory.
+/// The names of addresses for which answers were seen. Bounded, and kept in memory only.
 #[derive(Clone, Debug, Default)]
 pub struct AskedNames {
     names: HashMap<IpAddr, Vec<AskedName>>,
 }
 
 impl AskedNames {
-    /// Takes note of a DNS message that came at `now`; gives back what it says where it is an answer with addresses.
+    /// Records a DNS message that arrived at `now`. Returns its content if it is an answer with addresses.
     pub fn learn(&mut self, message: &[u8], now: SystemTime) -> Option<DnsAnswer> {
         let answer = dns_answer(message)?;
         for address in &answer.addresses {
@@ -128,7 +129,7 @@ impl AskedNames {
         Some(answer)
     }
 
-    /// Takes note that `name` had this `address` from `first` until `last`.
+    /// Records that answers returned `address` for `name` from `first` until `last`.
     pub fn add(&mut self, address: IpAddr, name: HostName, first: SystemTime, last: SystemTime) {
         let address = address.to_canonical();
         if self.names.len() >= MOST_ADDRESSES && !self.names.contains_key(&address) {
@@ -142,23 +143,23 @@ impl AskedNames {
             }
             None => names.push(AskedName { name, first, last }),
         }
-        // The newest first.
+        // Most recent first.
         names.sort_by_key(|asked| std::cmp::Reverse(asked.last));
         names.truncate(MOST_NAMES);
     }
 
-    /// The names of `address`, the one that was asked for last first.
+    /// Returns the names of `address`, most recently looked up first.
     pub fn of(&self, address: IpAddr) -> &[AskedName] {
         self.names.get(&address.to_canonical()).map_or(&[], Vec::as_slice)
     }
 
-    /// The name of `address` that was asked for last.
+    /// Returns the most recently looked up name of `address`.
     pub fn newest(&self, address: IpAddr) -> Option<&str> {
         self.of(address).first().map(|asked| asked.name.full())
     }
 
-    /// The name of `address` that a connection which began at `time` was most likely for: of those asked for by then the one that was
-    /// asked for last. `None` when none was.
+    /// Returns the name of `address` that a connection opened at `time` was most likely for: the one most recently
+    /// looked up by then. `None` if no name had been looked up by then.
     pub fn at(&self, address: IpAddr, time: SystemTime) -> Option<&AskedName> {
         let limit = time + DELAY;
         let by_then = || self.of(address).iter().filter(|asked| asked.first <= limit);
@@ -168,12 +169,12 @@ impl AskedNames {
             .or_else(|| by_then().max_by_key(|asked| asked.first))
     }
 
-    /// How many addresses have names.
+    /// Returns the number of addresses with names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether none has.
+    /// Whether no address has a name.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// An answer to a question for `name`: an alias, then these addresses.
+    /// Builds an answer to a question for `name`: an alias, followed by these addresses.
     fn message(name: &str, addresses: &[IpAddr]) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 0x81, 0x80, 0, 1, 0, (1 + addresses.len()) as u8, 0, 0, 0, 0];
         for label in name.split('.') {
@@ -201,7 +202,7 @@ mod tests {
             message.extend(label.as_bytes());
         }
         message.extend([0, 0, 1, 0, 1]);
-        // CNAME (5) to a name of one label.
+        // A CNAME record (5) that points to a name of one label.
         message.extend([0xc0, 0x0c, 0, 5, 0, 1, 0, 0, 0, 60, 0, 5, 3, b'c', b'd', b'n', 0]);
         for address in addresses {
             let (kind, bytes) = match address {

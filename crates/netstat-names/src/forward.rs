@@ -1,4 +1,4 @@
-//! Addresses of a host that the user named.
+//! Looks up the addresses of a host name that the user gave.
 
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use netstat_model::text::plain_error;
 
-/// Why a host name has no addresses.
+/// Why a host name could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// The system's resolver says so; its own message.
+    /// The system's resolver reported an error; this is its message.
     #[error("{0}")]
     Refused(String),
-    /// No answer came in time.
+    /// No answer arrived within this time.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
 }
 
-/// The addresses of `name`, by the system's own resolver (hosts file, name server, as the administrator has arranged it); each
-/// once. May send queries to a name server.
+/// Returns the distinct addresses of `name`, as found by the system's own resolver (hosts file, name servers, whatever
+/// the administrator configured). May send queries to a name server.
 ///
 /// # Errors
-/// When there are none, or none within `deadline`.
+/// Fails if there are no addresses, or if no answer arrives within `deadline`.
 pub fn addresses(name: &str, deadline: Duration) -> Result<Vec<IpAddr>, NotFound> {
     let (sender, receiver) = channel();
     let host = name.to_owned();
-    // The resolver knows no deadline of ours, so it may go on alone.
+    // The resolver has no deadline, so the thread may outlive this call.
     let asked = std::thread::Builder::new().name("lookup".into()).spawn(move || {
         let found = dns_lookup::lookup_host(&host).map(|found| found.collect::<Vec<IpAddr>>());
         let _ = sender.send(found);

@@ -1,27 +1,29 @@
-//! Names of hosts as strangers gave them.
+//! Host names from untrusted sources.
 //!
-//! Whoever owns an address owns the name that reverse DNS gives for it and may put anything there: escape sequences,
-//! another address, "localhost". A [`HostName`] is a name that went through the sieve and can be shown in a table.
+//! The owner of an address controls the name that reverse DNS returns for it and can choose anything: escape sequences,
+//! another address, "localhost". A [`HostName`] has been validated and is safe to show in a table.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use netstat_model::text;
 
-/// The longest name in text form, without a final dot (RFC 1035, 2.3.4: 255 octets in a message).
+/// The maximum length of a name in text form, without a final dot (RFC 1035, 2.3.4: 255 octets in a message).
 const NAME_LIMIT: usize = 253;
-/// The longest label (RFC 1035, 2.3.4).
+/// The maximum length of a label (RFC 1035, 2.3.4).
 const LABEL_LIMIT: usize = 63;
 
-/// A host name that is safe to print and cannot be taken for an address.
+/// A host name that is safe to print and cannot be mistaken for an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostName(Arc<str>);
 
 impl HostName {
-    /// Takes a name from a resolver; a final dot is dropped. `None` if it is not shaped like a host name: labels of 1 to 63
-    /// letters, digits, `-` and `_` (RFC 1123, 2.1, and what is in use), 253 bytes at most, not ending in a number
-    /// as addresses do (RFC 1123, 2.1), with a letter somewhere. Letters beyond ASCII pass, as hosts(5) and multicast
-    /// DNS may hold them, unless they are written from right to left or look like punctuation.
+    /// Validates a name from a resolver; a final dot is removed.
+    ///
+    /// Returns `None` unless it has the form of a host name: labels of 1 to 63 letters, digits, `-` and `_` (RFC 1123,
+    /// 2.1, and current practice), at most 253 bytes, at least one letter, and no number at the end as in addresses
+    /// (RFC 1123, 2.1). Letters outside ASCII are accepted, since hosts(5) and multicast DNS may contain them, unless
+    /// they are written from right to left or resemble punctuation.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let name = std::str::from_utf8(bytes).ok()?;
         let name = name.strip_suffix('.').unwrap_or(name);
@@ -35,13 +37,13 @@ impl HostName {
         Some(HostName(name.into()))
     }
 
-    /// The whole name, without a final dot.
+    /// Returns the whole name, without a final dot.
     pub fn full(&self) -> &str {
         &self.0
     }
 
-    /// The first label; the whole name where the label alone would look like a number or an address (`10.example.net`,
-    /// `192-0-2-1.example.net`).
+    /// Returns the first label, or the whole name if the label alone would look like a number or an address
+    /// (`10.example.net`, `192-0-2-1.example.net`).
     pub fn first_label(&self) -> &str {
         match self.0.split_once('.') {
             Some((label, _)) if !looks_numeric(label) => label,
@@ -49,7 +51,7 @@ impl HostName {
         }
     }
 
-    /// Whether the name is one of those that mean the computer itself (RFC 6761, 6.3; hosts(5)).
+    /// Whether the name means the computer itself (RFC 6761, 6.3; hosts(5)).
     pub fn is_localhost(&self) -> bool {
         let first = self.0.split('.').next().unwrap_or_default();
         let last = self.0.rsplit('.').next().unwrap_or_default();
@@ -64,8 +66,8 @@ fn belongs(c: char) -> bool {
     match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => true,
         c if c.is_ascii() => false,
-        // Letters written from right to left would move the port that follows (blocks of the Unicode character database
-        // from Hebrew to Arabic Extended, their presentation forms, and the scripts of plane 1); modifier letters and
+        // Right-to-left letters would reorder the port that follows (blocks of the Unicode character database from
+        // Hebrew to Arabic Extended, their presentation forms, and the scripts of plane 1). Modifier letters and
         // full-width forms look like colons, dots and digits.
         c if matches!(c as u32,
             0x2B0..=0x2FF | 0x590..=0x8FF | 0xA700..=0xA721 | 0xA788..=0xA78A | 0xFB1D..=0xFDFF | 0xFE70..=0xFFEF
@@ -77,7 +79,8 @@ fn belongs(c: char) -> bool {
     }
 }
 
-/// Whether the last label is a number, decimal or hexadecimal: then old programs read the name as an address (inet_aton(3)).
+/// Whether the last label is a decimal or hexadecimal number, in which case older programs parse the name as an address
+/// (inet_aton(3)).
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     last.bytes().all(|byte| byte.is_ascii_digit()) || is_hex_number(last)
@@ -88,7 +91,7 @@ fn is_hex_number(label: &str) -> bool {
     digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Whether a label alone could be taken for a number or, with hyphens for colons and dots, for an address.
+/// Whether a label alone could be mistaken for a number or, with hyphens in place of colons and dots, for an address.
 fn looks_numeric(label: &str) -> bool {
     !label.contains(char::is_alphabetic)
         || is_hex_number(label)

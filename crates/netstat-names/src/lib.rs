@@ -1,7 +1,7 @@
-//! Names for numbers and addresses: services and hosts.
+//! Names for services and hosts.
 //!
-//! [`Services`] names ports, [`ReverseDns`] addresses, and [`Names`] combines both the way the remote address of a row
-//! shows them. Only views and commands ask for names; a collector never does.
+//! [`Services`] names ports, [`ReverseDns`] names addresses, and [`Names`] combines both for the foreign address of a
+//! row. Only views and commands look up names; collectors never do.
 #![forbid(unsafe_code)]
 
 mod asked;

@@ -1,5 +1,5 @@
-//! Countries and autonomous systems of addresses, from databases in the MaxMind DB format that the user has. Nothing is shipped with this
-//! program, and nothing is fetched.
+//! Countries and autonomous systems of addresses, from databases in the MaxMind DB format that the user provides. No
+//! database is included or downloaded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use netstat_model::reach::is_public;
 use netstat_model::text::plain_error;
 use serde_json::Value;
 
-/// Where packages and update programs of the known providers put their databases.
+/// The directories in which packages and update programs of the known providers install databases.
 const FOLDERS: [&str; 4] = [
     "/var/lib/GeoIP",
     "/usr/share/GeoIP",
@@ -19,7 +19,8 @@ const FOLDERS: [&str; 4] = [
     "/opt/GeoIP",
 ];
 
-/// The names of the files: of each group the first that is there. A database of cities holds countries, too, and is larger.
+/// The file names; of each group, the first that exists is used. Databases of cities contain countries as well but are
+/// larger.
 const FILES: [&[&str]; 2] = [
     &[
         "GeoLite2-Country.mmdb",
@@ -33,23 +34,23 @@ const FILES: [&[&str]; 2] = [
     &["GeoLite2-ASN.mmdb", "GeoIP2-ISP.mmdb", "dbip-asn-lite.mmdb", "asn.mmdb"],
 ];
 
-/// A database that cannot be used.
+/// The error for a database that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}", path = .path.display())]
 pub struct NoDatabase {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Why not, in one line.
+    /// The reason, in one line.
     pub why: String,
 }
 
-/// The largest database that is read, in bytes. The largest that are published have some 150 MB.
+/// The maximum size of a database in bytes. The largest published ones have some 150 MB.
 const LARGEST: u64 = 2 << 30;
 
-/// Whether the file at `path` can be a database, without reading it.
+/// Checks that the file at `path` can be a database, without reading it.
 fn check(path: &Path) -> Result<(), String> {
     let about = std::fs::metadata(path).map_err(|error| plain_error(&error))?;
-    // A FIFO would be waited for, and a device may have no end.
+    // Opening a FIFO would block, and a device may be endless.
     if !about.is_file() {
         return Err("it is not a regular file".to_owned());
     }
@@ -65,7 +66,7 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
     Reader::open_readfile(path).map_err(|error| first_line(plain_error(&error)))
 }
 
-/// Databases, asked in turn: the first that knows a fact counts.
+/// A list of databases. For each fact, the first database that contains it is used.
 #[derive(Debug, Default)]
 pub struct Locations {
     databases: Vec<(PathBuf, Reader<Vec<u8>>)>,
@@ -75,7 +76,7 @@ impl Locations {
     /// Opens the databases at `paths`.
     ///
     /// # Errors
-    /// The first that cannot be used.
+    /// Fails with the first database that cannot be used.
     pub fn open(paths: &[PathBuf]) -> Result<Locations, NoDatabase> {
         let open = |path: &PathBuf| match read(path) {
             Ok(reader) => Ok((path.clone(), reader)),
@@ -88,10 +89,11 @@ impl Locations {
         Ok(Locations { databases })
     }
 
-    /// Whether there are files at `paths` that can be databases, without reading them: for a line that needs none of their facts.
+    /// Checks that the files at `paths` can be databases, without reading them. Intended for command lines that need none
+    /// of their contents.
     ///
     /// # Errors
-    /// The first that cannot be used.
+    /// Fails with the first file that cannot be used.
     pub fn check(paths: &[PathBuf]) -> Result<(), NoDatabase> {
         let checked = |path: &PathBuf| {
             check(path).map_err(|why| NoDatabase {
@@ -102,7 +104,8 @@ impl Locations {
         paths.iter().try_for_each(checked)
     }
 
-    /// The databases that are at the usual places below `root`: one with countries and one with autonomous systems, where they are.
+    /// Returns the databases in the usual directories below `root`: one with countries and one with autonomous systems,
+    /// if they exist.
     pub fn usual(root: &Path) -> Vec<PathBuf> {
         let find = |names: &[&str]| {
             let mut paths = names.iter().flat_map(|name| {
@@ -115,7 +118,7 @@ impl Locations {
         FILES.iter().filter_map(|names| find(names)).collect()
     }
 
-    /// The files.
+    /// Returns the paths of the databases.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.databases.iter().map(|(path, _)| path.as_path())
     }
@@ -125,7 +128,7 @@ impl Locations {
         self.databases.is_empty()
     }
 
-    /// What the databases say about `address`; nothing about one that is not public.
+    /// Returns what the databases contain about `address`; empty if the address is not public.
     pub fn look_up(&self, address: IpAddr) -> Location {
         let address = address.to_canonical();
         let mut location = Location::default();
@@ -133,7 +136,7 @@ impl Locations {
             return location;
         }
         for (_, reader) in &self.databases {
-            // A damaged record of one address says nothing about it.
+            // Ignore damaged records.
             let Ok(Some(record)) = reader.lookup(address).and_then(|found| found.decode::<Value>()) else {
                 continue;
             };
@@ -144,7 +147,7 @@ impl Locations {
         location
     }
 
-    /// What the databases say about each of `addresses`.
+    /// Returns what the databases contain about each of `addresses`.
     pub fn look_up_all(&self, addresses: impl IntoIterator<Item = IpAddr>) -> HashMap<IpAddr, Location> {
         let mut found = HashMap::new();
         for address in addresses {
@@ -155,8 +158,8 @@ impl Locations {
     }
 }
 
-/// Two letters in capitals: `{"country": {"iso_code": "DE"}}` of MaxMind and DB-IP, `{"country_code": "DE"}` and `{"country": "DE"}` of
-/// others.
+/// Returns the country code, two capital letters: `{"country": {"iso_code": "DE"}}` of MaxMind and DB-IP,
+/// `{"country_code": "DE"}` and `{"country": "DE"}` of others.
 fn country(record: &Value) -> Option<String> {
     let places = [
         &record["country"]["iso_code"],
@@ -168,7 +171,8 @@ fn country(record: &Value) -> Option<String> {
     (code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(code)
 }
 
-/// `{"autonomous_system_number": 13335}` of MaxMind and DB-IP, `{"asn": "AS13335"}` of others.
+/// Returns the number of the autonomous system: `{"autonomous_system_number": 13335}` of MaxMind and DB-IP,
+/// `{"asn": "AS13335"}` of others.
 fn system(record: &Value) -> Option<u32> {
     let number = |value: &Value| match value {
         Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),

@@ -1,4 +1,4 @@
-//! Names in place of numbers on the remote side of a row.
+//! Names in place of numbers for the foreign address of a row.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -8,26 +8,26 @@ use netstat_model::{Endpoint, Protocol};
 
 use crate::{HostName, Lookup, ReverseDns, Services, Summary, askable};
 
-/// How much of a host's name is shown.
+/// How much of a host name is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostStyle {
-    /// Up to the first dot.
+    /// The part before the first dot.
     FirstLabel,
-    /// All of it.
+    /// The whole name.
     Full,
 }
 
-/// The names of one endpoint; where there is none, the number is to be shown. Both are safe to print, hold no blank, colon
-/// or bracket, and cannot be taken for an address or a port.
+/// The names of an endpoint; `None` if the number is to be shown. Both names are safe to print, contain no spaces,
+/// colons or brackets, and cannot be mistaken for an address or a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign<'a> {
-    /// The host's name in the wanted style.
+    /// The host name in the requested style.
     pub host: Option<&'a str>,
-    /// The name of the port's service.
+    /// The service name of the port.
     pub service: Option<&'a str>,
 }
 
-/// Names for the foreign sides of a listing.
+/// The names for the foreign addresses of a listing.
 #[derive(Debug)]
 pub struct Names {
     computer: Option<HostName>,
@@ -35,16 +35,19 @@ pub struct Names {
     style: HostStyle,
     services: Services,
     dns: ReverseDns,
-    /// The names of peers as they are shown.
+    /// The names of peers, in the form in which they are shown.
     peers: HashMap<IpAddr, Box<str>>,
-    /// Names that were asked for on this computer: they say more than those that the owners of addresses have chosen.
+    /// The names that were looked up on this computer. They say more than the names that the owners of addresses chose.
     asked: HashMap<IpAddr, HostName>,
 }
 
 impl Names {
-    /// `computer` is the computer's own name as the system gives it; one that is not a host name is not shown. `own` are its
-    /// addresses with the index of their interface, which counts for link-local ones only. Loopback addresses and the
-    /// unspecified ones ("this host", RFC 1122, 3.2.1.3) are its own anyway.
+    /// Creates the names for a listing.
+    ///
+    /// `computer` is the computer's own name as reported by the system; it is not shown if it is not a valid host name.
+    /// `own` contains the computer's own addresses with the index of their interface, which matters for link-local
+    /// addresses only. Loopback addresses and the unspecified addresses ("this host", RFC 1122, 3.2.1.3) are always its
+    /// own.
     pub fn new(
         computer: &[u8],
         own: impl IntoIterator<Item = (IpAddr, u32)>,
@@ -65,7 +68,7 @@ impl Names {
         names
     }
 
-    /// Replaces the computer's own addresses, which may change while a listing is repeated; see [`Names::new`].
+    /// Replaces the computer's own addresses, which may change during a repeated listing; see [`Names::new`].
     pub fn set_own(&mut self, own: impl IntoIterator<Item = (IpAddr, u32)>) {
         self.own = own
             .into_iter()
@@ -73,14 +76,14 @@ impl Names {
             .collect();
     }
 
-    /// Takes the names that were asked for on this computer; these addresses are not looked up any more.
+    /// Sets the names that were looked up on this computer; reverse DNS is no longer asked about their addresses.
     pub fn set_asked(&mut self, names: impl IntoIterator<Item = (IpAddr, HostName)>) {
         let named = names.into_iter().map(|(address, name)| (address.to_canonical(), name));
         self.asked = named.filter(|(_, name)| self.shown(name).is_some()).collect();
     }
 
-    /// Looks up the peers among `endpoints`, waiting for `deadline` at most; see [`ReverseDns::resolve`], also for
-    /// `progress`. What has no answer by then stays a number in this listing.
+    /// Looks up the peers among `endpoints`, waiting for at most `deadline`; see [`ReverseDns::resolve`], also for
+    /// `progress`. Addresses without an answer by then remain numbers in this listing.
     pub fn resolve(
         &mut self,
         endpoints: impl IntoIterator<Item = Endpoint>,
@@ -107,7 +110,7 @@ impl Names {
         answers.summary()
     }
 
-    /// The names of one endpoint, as far as the last [`Names::resolve`] found them.
+    /// Returns the names of an endpoint that the last [`Names::resolve`] found.
     pub fn foreign(&self, endpoint: Endpoint, protocol: Protocol) -> Foreign<'_> {
         Foreign {
             host: self.host(endpoint.address, endpoint.scope),
@@ -115,7 +118,7 @@ impl Names {
         }
     }
 
-    /// The name of an address alone; `scope` is the interface index of a link-local one, else 0.
+    /// Returns the name of an address; `scope` is the interface index of a link-local address, otherwise 0.
     pub fn host(&self, address: IpAddr, scope: u32) -> Option<&str> {
         let address = address.to_canonical();
         if self.is_own(address, scope) {
@@ -127,7 +130,7 @@ impl Names {
         }
     }
 
-    /// The names of ports.
+    /// Returns the names of ports.
     pub fn services(&self) -> &Services {
         &self.services
     }
@@ -143,8 +146,8 @@ impl Names {
         }
     }
 
-    /// A peer's name as it is shown. The peer chose it, so one that passes for this computer is not believed; where only
-    /// the cut does that, the name is shown whole.
+    /// Returns the name of a peer in the form in which it is shown. The peer chose the name, so one that imitates this
+    /// computer is rejected. If only the shortened form does, the whole name is shown.
     fn shown<'a>(&self, name: &'a HostName) -> Option<&'a str> {
         let mine = |text: &str| {
             let computer = self.computer.as_ref();
@@ -161,7 +164,7 @@ impl Names {
     }
 }
 
-/// What an own address is known by: the interface belongs to it only where the same address may exist on several links.
+/// Returns the key of an own address. It includes the interface only for addresses that may exist on several links.
 fn key(address: IpAddr, interface: u32) -> (IpAddr, u32) {
     let address = address.to_canonical();
     let scope = match address {
@@ -224,7 +227,7 @@ mod tests {
                 }
             );
         }
-        // The same link-local address on another link is another computer.
+        // The same link-local address on another link belongs to another computer.
         assert_eq!(names.host("fe80::1".parse().unwrap(), 2), Some("mybox"));
         assert_eq!(names.host("fe80::1".parse().unwrap(), 3), None);
         names.set_own([("fe80::1".parse().unwrap(), 3)]);

@@ -1,8 +1,8 @@
-//! Reverse DNS for a whole listing: each address once, many at a time, one deadline for all.
+//! Reverse DNS for a whole listing: each address is looked up once, many in parallel, with a single deadline.
 //!
-//! Look-ups run on a bounded pool of threads that end when there is nothing left to ask. A thread that hangs in the
-//! resolver is nobody's business: nothing waits for it past the deadline, the program may end meanwhile, and while it
-//! hangs it keeps its place in the pool, so that repeated listings do not pile threads up.
+//! Look-ups run on a bounded pool of threads that end when the queue is empty. A thread that hangs in the resolver does
+//! no harm: nothing waits for it after the deadline, and the program can exit. While it hangs it keeps its place in the
+//! pool, so that repeated listings do not accumulate threads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -14,45 +14,45 @@ use std::time::{Duration, Instant};
 
 use crate::{Answer, HostName, Resolver, SystemResolver};
 
-/// How often the caller hears of progress.
+/// The interval at which progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// Stack of a look-up thread in bytes. The C library's resolver keeps buffers of up to 64 KiB on the stack, and modules named
-/// in nsswitch.conf(5) want room of their own. Only touched pages count as memory.
+/// The stack size of a look-up thread in bytes. The C library's resolver keeps buffers of up to 64 KiB on the stack,
+/// and modules listed in nsswitch.conf(5) need space of their own. Only pages that are touched use memory.
 const STACK: usize = 256 << 10;
 
-/// The progress of one address's look-up.
+/// The state of the look-up of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Not asked yet, or asked and within its first deadline.
+    /// Not asked yet, or asked and still within the first deadline.
     Pending,
     /// The address has this name.
     Resolved(HostName),
     /// The address has no name.
     NotFound,
-    /// The address has a "name" that is not a host name and is not shown.
+    /// The address has a "name" that is not a valid host name, so that it is not shown.
     Refused,
     /// The resolver could not answer.
     Failed,
-    /// No answer before a deadline. It may still come and is used at the next listing then.
+    /// No answer arrived before a deadline. It may still arrive and is then used by the next listing.
     TimedOut,
-    /// Never asked, because no name server knows such an address; see [`askable`].
+    /// Never asked, because no name server knows such addresses; see [`askable`].
     NotAsked,
 }
 
-/// Bounds of a [`ReverseDns`].
+/// The limits of a [`ReverseDns`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most look-ups at a time, at least 1.
+    /// The maximum number of parallel look-ups, at least 1.
     pub threads: usize,
-    /// How long a name is used before it is asked for again.
+    /// How long a name is used before it is looked up again.
     pub positive: Duration,
-    /// The same for the answers "no name" and "failed".
+    /// How long "no name" and "failed" are used before the address is looked up again.
     pub negative: Duration,
 }
 
 impl Default for Limits {
-    /// 64 at a time; names for 5 minutes, other answers for 1.
+    /// Returns 64 parallel look-ups, 5 minutes for names, and 1 minute for other answers.
     fn default() -> Self {
         Limits {
             threads: 64,
@@ -62,39 +62,39 @@ impl Default for Limits {
     }
 }
 
-/// How the addresses of one listing came out, as numbers of distinct addresses.
+/// The outcome of a listing, in numbers of distinct addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// All that were asked for and can have a name.
+    /// All addresses that can have a name.
     pub total: usize,
-    /// With a name.
+    /// Addresses with a name.
     pub resolved: usize,
-    /// Without one.
+    /// Addresses without a name.
     pub not_found: usize,
-    /// With something that is not a host name.
+    /// Addresses whose name is not a valid host name.
     pub refused: usize,
-    /// Where the resolver failed.
+    /// Addresses for which the resolver failed.
     pub failed: usize,
-    /// Without an answer so far.
+    /// Addresses without an answer so far.
     pub timed_out: usize,
 }
 
-/// The answers to one listing.
+/// The answers for a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Answers(HashMap<IpAddr, Lookup>);
 
 impl Answers {
-    /// The answer for `address`; [`Lookup::NotAsked`] if it was not among those of the listing.
+    /// Returns the answer for `address`; [`Lookup::NotAsked`] if it was not part of the listing.
     pub fn get(&self, address: IpAddr) -> &Lookup {
         self.0.get(&address.to_canonical()).unwrap_or(&Lookup::NotAsked)
     }
 
-    /// Every address asked for with its answer, in no order.
+    /// Returns every address of the listing with its answer, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (IpAddr, &Lookup)> {
         self.0.iter().map(|(&address, lookup)| (address, lookup))
     }
 
-    /// The answers counted.
+    /// Counts the answers.
     pub fn summary(&self) -> Summary {
         let mut sum = Summary {
             total: self.0.len(),
@@ -114,14 +114,15 @@ impl Answers {
     }
 }
 
-/// Whether a name server could know `address`: not the unspecified one, IPv4 broadcast, or an IPv6 address that means something only on one link
-/// (RFC 4291, 2.5.6 and 2.7). getnameinfo(3) would ask for the latter without its scope, and the answer would be
-/// another link's. IPv4 link-local addresses are asked for: hosts(5) often names one of a cloud's.
+/// Whether a name server could know `address`. Excluded are the unspecified addresses, IPv4 broadcast, and IPv6
+/// addresses with a meaning on one link only (RFC 4291, 2.5.6 and 2.7): getnameinfo(3) would ask for those without
+/// their scope, and the answer would be that for another link. IPv4 link-local addresses are included, since hosts(5)
+/// often names such an address of a cloud provider.
 pub fn askable(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_broadcast(),
         IpAddr::V6(v6) => {
-            // The second byte's low half is a multicast address's scope: 1 interface, 2 link.
+            // The lower half of the second byte is the scope of a multicast address: 1 interface, 2 link.
             let [first, second, ..] = v6.octets();
             let link_multicast = first == 0xff && matches!(second & 0x0f, 1 | 2);
             !v6.is_unspecified() && !v6.is_unicast_link_local() && !link_multicast
@@ -131,7 +132,7 @@ pub fn askable(address: IpAddr) -> bool {
 
 type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// Looks up the names of addresses and remembers the answers.
+/// Looks up the names of addresses and caches the answers.
 pub struct ReverseDns {
     shared: Arc<Shared>,
     limits: Limits,
@@ -141,7 +142,7 @@ pub struct ReverseDns {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when the last awaited answer is there.
+    /// Notified when the last awaited answer has arrived.
     all_answered: Condvar,
     resolver: Arc<dyn Resolver>,
     clock: Clock,
@@ -151,20 +152,20 @@ struct Shared {
 struct State {
     entries: HashMap<IpAddr, Entry>,
     queue: VecDeque<IpAddr>,
-    /// Threads that run or are about to.
+    /// The number of threads that run or are about to start.
     workers: usize,
-    /// Addresses that the current listing waits for.
+    /// The number of addresses that the current listing waits for.
     awaited: usize,
 }
 
 #[derive(Default)]
 struct Entry {
-    /// The newest answer and when it came.
+    /// The newest answer, and when it arrived.
     answer: Option<(Lookup, Instant)>,
     progress: Progress,
-    /// The current listing waits for it.
+    /// Whether the current listing waits for the address.
     awaited: bool,
-    /// A deadline passed without an answer; no listing waits for it again.
+    /// Whether a deadline passed without an answer. No listing waits for the address again.
     late: bool,
 }
 
@@ -204,17 +205,17 @@ impl fmt::Debug for ReverseDns {
 }
 
 impl ReverseDns {
-    /// Asks the system's own resolver, with the default limits. Starts nothing yet.
+    /// Creates an instance that uses the system's own resolver with the default limits. Starts no threads yet.
     pub fn system() -> Self {
         Self::new(Arc::new(SystemResolver), Limits::default())
     }
 
-    /// Asks `resolver`.
+    /// Creates an instance that uses `resolver`.
     pub fn new(resolver: Arc<dyn Resolver>, limits: Limits) -> Self {
         Self::with_clock(resolver, limits, Arc::new(Instant::now))
     }
 
-    /// The same with another clock for the lifetimes of answers. Deadlines always go by the real one.
+    /// Like [`ReverseDns::new`], with another clock for the lifetimes of answers. Deadlines always use the real clock.
     pub fn with_clock(
         resolver: Arc<dyn Resolver>,
         limits: Limits,
@@ -234,15 +235,16 @@ impl ReverseDns {
         }
     }
 
-    /// Looks up `addresses` (repeats cost nothing) and returns when all have an answer or `deadline` has passed since the
-    /// call, whichever is first.
+    /// Looks up `addresses` (duplicates cost nothing). Returns when all have an answer or `deadline` has passed since
+    /// the call, whichever comes first.
     ///
-    /// Fresh answers of earlier calls are used again. One that is past its lifetime is used once more while it is asked
-    /// for anew in the background; twice its lifetime old, it is forgotten. An address that missed an earlier deadline is
-    /// not waited for again, so a dead name server costs a repeated listing nothing more, unless new addresses appear.
+    /// Answers of earlier calls are reused. An answer past its lifetime is used once more while it is refreshed in the
+    /// background; past twice its lifetime it is discarded. An address that missed an earlier deadline is not waited
+    /// for again, so that an unresponsive name server does not delay a repeated listing further unless new addresses
+    /// appear.
     ///
-    /// While it waits, `progress` is called about 10 times a second with the number of addresses answered and of all;
-    /// not at all when the answers come at once.
+    /// While waiting, `progress` is called about 10 times a second with the number of addresses answered and the total
+    /// number; it is not called if the answers are available at once.
     pub fn resolve(
         &mut self,
         addresses: impl IntoIterator<Item = IpAddr>,
@@ -250,7 +252,7 @@ impl ReverseDns {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Answers {
         let begin = Instant::now();
-        // Without an end where the clock cannot count so far.
+        // Wait without a limit if the deadline cannot be represented.
         let end = begin.checked_add(deadline);
         let mut wanted: HashSet<IpAddr> = HashSet::new();
         wanted.extend(
@@ -266,14 +268,14 @@ impl ReverseDns {
         self.collect(&wanted)
     }
 
-    /// Forgets what is old, queues what must be asked, and counts the threads that this wants.
+    /// Discards old answers, queues the addresses that must be looked up, and returns the number of threads to start.
     fn enqueue(&self, wanted: &HashSet<IpAddr>) -> usize {
         let now = (self.clock)();
         let limits = self.limits;
         let mut guard = self.shared.lock();
         let state = &mut *guard;
 
-        // Nobody wants to know those any more, so they need no place in the queue; the ones in flight will come.
+        // Addresses that are no longer wanted leave the queue; answers already in flight will still arrive.
         let entries = &mut state.entries;
         state.queue.retain(|address| {
             let keep = wanted.contains(address);
@@ -315,7 +317,7 @@ impl ReverseDns {
                 state.awaited += 1;
             }
         }
-        // What is waited for goes first.
+        // Addresses that are waited for come first.
         fresh.append(&mut state.queue);
         state.queue = fresh;
 
@@ -328,7 +330,7 @@ impl ReverseDns {
         to_start
     }
 
-    /// Starts threads that `enqueue` has counted already. If not a single one can run, nothing will be answered.
+    /// Starts the threads that `enqueue` has already counted. If none can be started, nothing will be answered.
     fn start_workers(&self, count: usize) {
         for started in 0..count {
             let shared = Arc::clone(&self.shared);
@@ -373,7 +375,7 @@ impl ReverseDns {
         }
     }
 
-    /// The answers there are; what is still awaited is late from now on.
+    /// Returns the available answers and marks the others as late.
     fn collect(&self, wanted: &HashSet<IpAddr>) -> Answers {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
@@ -390,12 +392,12 @@ impl ReverseDns {
 }
 
 impl Shared {
-    /// A panic elsewhere cannot leave the state half changed: nothing that may panic runs under the lock.
+    /// Ignores poisoning: nothing that may panic runs under the lock, so that the state is always consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread's life: asks until the queue is empty.
+    /// The body of a thread: looks up addresses until the queue is empty.
     fn work(&self) {
         let mut state = self.lock();
         while let Some(address) = state.queue.pop_front() {
@@ -420,7 +422,7 @@ impl Shared {
 }
 
 impl State {
-    /// Keeps an answer; whether it was the last one awaited.
+    /// Stores an answer. Returns whether it was the last one awaited.
     fn answer(&mut self, address: IpAddr, lookup: Lookup, now: Instant) -> bool {
         let entry = self.entries.entry(address).or_default();
         entry.answer = Some((lookup, now));

@@ -1,23 +1,23 @@
-//! The one question that is put to a resolver, and the system's own way to answer it.
+//! The interface to resolvers, and the system's own resolver.
 
 use std::net::IpAddr;
 
 use dns_lookup::LookupErrorKind;
 
-/// What a resolver says about one address.
+/// The answer of a resolver about an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A name, as it came; see [`HostName`](crate::HostName) for what is made of it.
+    /// The name, exactly as received; [`HostName`](crate::HostName) validates it.
     Name(Vec<u8>),
-    /// There is no name for the address.
+    /// The address has no name.
     NotFound,
-    /// The question could not be answered: no name server, a server in trouble, an answer that makes no sense.
+    /// The question could not be answered: there is no name server, the server failed, or the answer is invalid.
     Failed,
 }
 
-/// Finds the name of an address. Called on threads of its own, several at a time, and may block for as long as it likes.
+/// Looks up the name of an address. Called on separate threads, several in parallel, and allowed to block.
 pub trait Resolver: Send + Sync {
-    /// The name of `address`, which is never an IPv4-mapped one.
+    /// Returns the name of `address`, which is never IPv4-mapped.
     fn name_of(&self, address: IpAddr) -> Answer;
 }
 
@@ -27,26 +27,28 @@ impl<F: Fn(IpAddr) -> Answer + Send + Sync> Resolver for F {
     }
 }
 
-/// The system's own resolver, getnameinfo(3): hosts, name servers and whatever else nsswitch.conf(5) names.
+/// The system's own resolver, getnameinfo(3): hosts files, name servers, and any other source listed in
+/// nsswitch.conf(5).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
     fn name_of(&self, address: IpAddr) -> Answer {
-        // Asked with NI_NAMEREQD, so an address without a name should be an error; a numeric text is not a name in any case.
+        // The call uses NI_NAMEREQD, so that an address without a name should be an error. A numeric text is not a name
+        // in any case.
         match dns_lookup::lookup_addr(&address) {
             Ok(name) if is_numeric(&name) => Answer::NotFound,
             Ok(name) => Answer::Name(name.into_bytes()),
             Err(error) => match error.kind() {
                 LookupErrorKind::NoName | LookupErrorKind::NoData => Answer::NotFound,
-                // Also a name that is no UTF-8, which the library reports as an I/O error.
+                // Includes names that are not UTF-8, which the library reports as I/O errors.
                 _ => Answer::Failed,
             },
         }
     }
 }
 
-/// Whether `name` is an address in text, with or without a scope (RFC 4007, 11.2).
+/// Whether `name` is an address in text form, with or without a scope (RFC 4007, 11.2).
 fn is_numeric(name: &str) -> bool {
     let bare = name.split('%').next().unwrap_or_default();
     bare.parse::<IpAddr>().is_ok()

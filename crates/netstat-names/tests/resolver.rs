@@ -1,8 +1,8 @@
-//! The system's own resolver before name servers that are slow, dead and hostile.
+//! Tests the system's own resolver with name servers that are slow, dead or malicious.
 //!
-//! Each test runs itself again in network and mount namespaces of its own, where `/etc/resolv.conf` names a server of the
-//! test on 127.0.0.53. As an ordinary user that needs user namespaces; where they are forbidden, a test says so
-//! and passes.
+//! Each test runs itself again in separate network and mount namespaces, where `/etc/resolv.conf` names the test's
+//! server on 127.0.0.53. An ordinary user needs user namespaces for that; if they are disabled, a test reports it and
+//! passes.
 #![cfg(target_os = "linux")]
 
 use std::collections::HashMap;
@@ -19,19 +19,19 @@ use netstat_names::{
 use netstat_testkit::dns::{Behaviour, NameServer, Reply, name_for};
 use netstat_testkit::skip;
 
-/// Set in a test that already runs in its namespaces.
+/// Set in a test that already runs in its own namespaces.
 const INSIDE: &str = "NETSTAT_NAMES_TEST_INSIDE";
 
 const SERVER: &str = "127.0.0.53:53";
 
-/// The deadline of a listing by default.
+/// The default deadline of a listing.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a busy machine may add to a bound.
+/// The extra time granted on a busy machine.
 const SLACK: Duration = Duration::from_millis(800);
 
 fn address(number: u32) -> IpAddr {
-    // 198.18.0.0/15 is kept for tests (RFC 2544).
+    // 198.18.0.0/15 is reserved for tests (RFC 2544).
     IpAddr::V4(Ipv4Addr::from_bits(0xc612_0000 + number))
 }
 
@@ -49,8 +49,8 @@ fn serve(behaviour: Behaviour) -> NameServer {
     NameServer::start(SERVER.parse().unwrap(), behaviour).unwrap()
 }
 
-/// Runs `body` in namespaces of its own and returns how long the whole process took, `None` in that process itself and
-/// when it had to be skipped.
+/// Runs `body` in separate namespaces and returns how long the whole process took; `None` inside that process and if
+/// the test was skipped.
 fn isolated(test: &str, body: impl FnOnce()) -> Option<Duration> {
     if std::env::var_os(INSIDE).is_some() {
         match prepare() {
@@ -59,7 +59,7 @@ fn isolated(test: &str, body: impl FnOnce()) -> Option<Duration> {
         }
         return None;
     }
-    // Root needs no user namespace; elsewhere root may still lack the right to make the others.
+    // Root needs no user namespace, unless it lacks the right to create the others.
     let flags = ["-mn", "-Urmn"].into_iter().find(|flags| {
         let probe = Command::new("unshare")
             .args([flags, "true"])
@@ -78,7 +78,7 @@ fn isolated(test: &str, body: impl FnOnce()) -> Option<Duration> {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
-        // What would change the resolver's ways (resolv.conf(5), hostname(7)).
+        // Variables that would change the behaviour of the resolver (resolv.conf(5), hostname(7)).
         .env_remove("RES_OPTIONS")
         .env_remove("LOCALDOMAIN")
         .env_remove("HOSTALIASES")
@@ -94,7 +94,8 @@ fn isolated(test: &str, body: impl FnOnce()) -> Option<Duration> {
     Some(took)
 }
 
-/// Makes the namespaces usable: loopback up, the resolver's files our own. They live as long as the returned directory.
+/// Prepares the namespaces: brings loopback up and replaces the resolver's files for as long as the returned directory
+/// exists.
 fn prepare() -> Result<tempfile::TempDir, String> {
     run("ip", &["link", "set", "lo", "up"])?;
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -108,7 +109,7 @@ fn prepare() -> Result<tempfile::TempDir, String> {
         std::fs::write(&own, content).map_err(|error| error.to_string())?;
         run("mount", &["--bind", &own.to_string_lossy(), &format!("/etc/{name}")])?;
     }
-    // A running cache daemon would answer in the resolver's place.
+    // A running cache daemon would answer instead of the resolver.
     if Path::new("/run/nscd").exists() {
         run("mount", &["-t", "tmpfs", "none", "/run/nscd"])?;
     }
@@ -186,14 +187,14 @@ fn a_dead_server_costs_the_deadline_and_no_more() {
             }
         );
 
-        // The next listings have nothing to wait for, and the pool stays as it is.
+        // The next listings have nothing to wait for, and the pool does not grow.
         let begin = Instant::now();
         for _ in 0..20 {
             dns.resolve((0..500).map(address), DEADLINE, &mut quiet);
         }
         assert!(begin.elapsed() < SLACK);
         let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
-        // The harness, this test and the server are the others.
+        // The others are the harness, this test and the server.
         assert!(threads <= 64 + 3, "{threads}");
         assert!(server.queries() <= 64, "{}", server.queries());
     });
@@ -335,7 +336,7 @@ fn hostile_answers_show_as_numbers() {
         let bad = replies.len() as u32;
         let mut replies: HashMap<IpAddr, Reply> = (0..).map(address).zip(replies).collect();
         let good = [
-            // 255 octets in the message, the longest there is.
+            // 255 octets in the message, the maximum.
             (bad, Reply::Labels(long.to_vec())),
             (bad + 1, Reply::Name("fine.example.test".to_owned())),
             (bad + 2, Reply::Name("192-0-2-1.example.test".to_owned())),

@@ -1,5 +1,5 @@
-//! What changes the computer: ending a process, closing a connection, acknowledging a finding. Only with `--allow-actions`, and only after
-//! whoever asked has seen what it is and confirmed it.
+//! Actions that change the computer: ending a process, closing a connection, acknowledging a finding. They are
+//! available only with `--allow-actions`, and each must be confirmed after the client was shown what it would do.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,14 +16,14 @@ use crate::documents::Documents;
 use crate::problem::Problem;
 use crate::provider::Acknowledgement;
 
-/// A confirmation is good for this long.
+/// How long a confirmation is valid.
 const LIFE: Duration = Duration::from_secs(60);
-/// So many may be open.
+/// The maximum number of actions that wait for a confirmation.
 const MOST: usize = 64;
-/// A reason is no longer, in bytes.
+/// The maximum length of a reason in bytes.
 const MOST_REASON: usize = 1000;
 
-/// Something to be done.
+/// An action.
 #[derive(Clone, Debug)]
 enum Action {
     End(ProcessKey, Signal),
@@ -31,17 +31,17 @@ enum Action {
     Acknowledge(Acknowledgement),
 }
 
-/// Actions that wait for their confirmation.
+/// The actions that wait for their confirmation.
 #[derive(Debug, Default)]
 pub(crate) struct Actions {
     open: Mutex<HashMap<String, (Action, Instant)>>,
 }
 
 impl Actions {
-    /// Reads what is asked for; says what it would do, with the word that confirms it.
+    /// Parses a request for an action. Returns a summary of what it would do, and the secret that confirms it.
     ///
     /// # Errors
-    /// When it cannot be read, or what it names is not there.
+    /// Fails if the request is invalid, or if what it names does not exist.
     pub(crate) fn prepare(&self, asked: &Value, frame: &Frame) -> Result<Value, Problem> {
         let (action, summary) = match asked.get("action").and_then(Value::as_str) {
             Some("end") => end(asked, frame)?,
@@ -63,10 +63,10 @@ impl Actions {
         Ok(json!({"summary": summary, "confirmation": secret, "expires_in": LIFE.as_secs()}))
     }
 
-    /// Does what `confirmation` stands for, once.
+    /// Performs the action that `confirmation` stands for, once.
     ///
     /// # Errors
-    /// When it stands for nothing any more, or the system refuses.
+    /// Fails if there is no such action any more, or if the system refuses it.
     pub(crate) async fn confirm(
         &self,
         confirmation: &str,
@@ -165,7 +165,7 @@ fn acknowledge(asked: &Value) -> Result<(Action, String), Problem> {
     Ok((Action::Acknowledge(Acknowledgement { id, why, until }), summary))
 }
 
-/// Whether it is written as a day; whether the calendar has it, the audit says.
+/// Whether `text` is written like a date. The audit checks whether the date exists.
 fn is_day(text: &str) -> bool {
     let digits = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut parts = text.split('-');

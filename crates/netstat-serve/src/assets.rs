@@ -1,4 +1,4 @@
-//! The page: files that are part of the program.
+//! The files of the web page, which are embedded in the program.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::reply::{self, Reply, empty, set, set_text};
 
-/// A file of the page.
+/// A file of the web page.
 #[derive(Debug)]
 pub(crate) struct Asset {
     path: &'static str,
@@ -58,12 +58,12 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     ASSETS.iter().map(tag).collect()
 });
 
-/// The file at this path.
+/// Returns the file at this path.
 pub(crate) fn find(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)
 }
 
-/// It as a reply.
+/// Returns the reply that serves a file, or "304 Not Modified" if the client has it already.
 pub(crate) fn reply(asset: &'static Asset, asked: &HeaderMap) -> Reply {
     let place = ASSETS.iter().position(|known| known.path == asset.path);
     let tag = place.and_then(|place| TAGS.get(place)).map_or("", |tag| &**tag);
@@ -76,12 +76,12 @@ pub(crate) fn reply(asset: &'static Asset, asked: &HeaderMap) -> Reply {
         false => reply::reply(StatusCode::OK, asset.kind, asset.content),
     };
     set_text(&mut reply, ETAG, tag);
-    // After an update of the program the page must be new.
+    // Browsers must revalidate, so that the page is current after an update of the program.
     set(&mut reply, CACHE_CONTROL, "private, no-cache");
     reply
 }
 
-/// Where the token is asked for.
+/// Returns the page that asks for the token.
 pub(crate) fn login_page(wrong: bool) -> String {
     let message = match wrong {
         true => "<p role=\"alert\">This token is wrong.</p>",

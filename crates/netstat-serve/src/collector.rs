@@ -1,4 +1,5 @@
-//! The one collector that all who ask share: a thread that samples while somebody is interested, and rarely otherwise.
+//! The collector, shared by all clients: a thread that samples at the configured interval while someone watches, and
+//! rarely otherwise.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,43 +15,44 @@ use tokio::sync::{oneshot, watch};
 
 use crate::metrics::{Accumulator, Beside, Family, Findings};
 
-/// Events are taken in so often: what waits too long is lost.
+/// The interval at which events are read; events that wait too long are lost.
 const LISTEN_EVERY: Duration = Duration::from_millis(200);
-/// So often a sample is made while nobody asks, so that counters miss little.
+/// The minimum interval between samples while no one watches. Samples are taken even then, so that counters miss
+/// little.
 const UNATTENDED: Duration = Duration::from_secs(15);
-/// Such samples take one part in this many of the time at most.
+/// Samples that no one watches take at most this fraction (one part in this many) of the time.
 const UNATTENDED_SHARE: u32 = 250;
-/// But they are made this often.
+/// The maximum interval between samples while no one watches.
 const MOST_UNATTENDED: Duration = Duration::from_secs(60);
-/// A younger sample answers a scrape.
+/// The maximum age of a sample that answers a scrape.
 const FRESH: Duration = Duration::from_millis(900);
-/// After so long without a viewer, rates are not worked out any more.
+/// How long after the last viewer has left rates are still computed.
 const KEEP_MODEL: Duration = Duration::from_secs(30);
 
-/// One moment.
+/// A published sample.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The sample.
     pub(crate) sample: Arc<Sample>,
-    /// Rates and sums, while somebody watches.
+    /// Rates and totals; `None` while no one watches.
     pub(crate) model: Option<Arc<Model>>,
-    /// When it was finished.
+    /// When the sample was completed.
     pub(crate) at: Instant,
 }
 
-/// What is wanted of the collector.
+/// A request to the collector.
 enum Order {
-    /// A frame that is not old, with its metrics.
+    /// Returns the metrics of a recent sample.
     Scrape(oneshot::Sender<Arc<Vec<Family>>>),
-    /// Somebody begins to watch.
+    /// Announces that someone begins to watch.
     Attend,
-    /// Ends a process.
+    /// Sends a signal to a process.
     End(ProcessKey, Signal, oneshot::Sender<Result<(), String>>),
-    /// Closes a connection for its program.
+    /// Closes a connection on behalf of its program.
     Close(Box<SocketRow>, oneshot::Sender<Result<(), String>>),
 }
 
-/// The way to the collector.
+/// A handle to the collector thread.
 #[derive(Clone)]
 pub(crate) struct Handle {
     orders: mpsc::Sender<Order>,
@@ -64,35 +66,35 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-/// The collector has ended.
+/// The error for a collector that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended;
 
 impl Handle {
-    /// The metrics of a moment that is not long ago.
+    /// Returns the metrics of a recent sample.
     pub(crate) async fn scrape(&self) -> Result<Arc<Vec<Family>>, Ended> {
         let (answer, wait) = oneshot::channel();
         self.orders.send(Order::Scrape(answer)).map_err(|_| Ended)?;
         wait.await.map_err(|_| Ended)
     }
 
-    /// Frames from now on, one an interval as long as the receiver is kept.
+    /// Returns a receiver of frames. A frame is published at each interval for as long as the receiver exists.
     pub(crate) fn attend(&self) -> watch::Receiver<Option<Arc<Frame>>> {
         let _ = self.orders.send(Order::Attend);
         self.frames.clone()
     }
 
-    /// The last frame, if there is one.
+    /// Returns the last frame; `None` before the first sample.
     pub(crate) fn last(&self) -> Option<Arc<Frame>> {
         self.frames.borrow().clone()
     }
 
-    /// Tells what an audit found.
+    /// Stores the result of an audit for the metrics.
     pub(crate) fn audited(&self, findings: Findings) {
         *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = Some(findings);
     }
 
-    /// Sends a signal to a process: to this very one.
+    /// Sends a signal to a process, which is identified by its id and start time.
     pub(crate) async fn end(&self, process: ProcessKey, signal: Signal) -> Result<(), String> {
         let (answer, wait) = oneshot::channel();
         let ended = |_| "the collector has ended".to_owned();
@@ -102,7 +104,7 @@ impl Handle {
         wait.await.unwrap_or_else(|_| Err(ended(())))
     }
 
-    /// Closes a connection for its program: this very one.
+    /// Closes this very connection on behalf of its program.
     pub(crate) async fn close(&self, row: SocketRow) -> Result<(), String> {
         let (answer, wait) = oneshot::channel();
         let ended = |_| "the collector has ended".to_owned();
@@ -113,18 +115,18 @@ impl Handle {
     }
 }
 
-/// How it collects.
+/// The settings of the collector.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    /// Between two samples while somebody watches.
+    /// The refresh interval while someone watches.
     pub(crate) interval: Duration,
-    /// Programs with series of their own.
+    /// The maximum number of programs with series of their own.
     pub(crate) programs: usize,
-    /// The program's version.
+    /// The version of this program.
     pub(crate) version: String,
 }
 
-/// Starts the thread. It ends when every handle is dropped.
+/// Starts the collector thread, which ends when every handle has been dropped.
 pub(crate) fn start(system: Box<dyn System + Send>, setup: Setup) -> std::io::Result<Handle> {
     let (orders, inbox) = mpsc::channel();
     let (publish, frames) = watch::channel(None);
@@ -160,7 +162,7 @@ struct Thread {
     collector: Collector,
     accumulator: Accumulator,
     modeler: Option<Modeler>,
-    /// When somebody was last known to watch.
+    /// When someone was last known to watch; `None` if no one watches.
     attended: Option<Instant>,
     last: Option<Arc<Frame>>,
     took: Duration,
@@ -210,7 +212,8 @@ impl Thread {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) if left > LISTEN_EVERY => {
-                    // Beginning to watch takes a while: whoever waits for the first sample has it by now.
+                    // Starting to watch takes a while. It is done here, since a client that waits for the first sample
+                    // has received it by now.
                     match std::mem::replace(&mut watched, true) {
                         true => self.collector.listen(),
                         false => self.collector.watch(),
@@ -225,9 +228,9 @@ impl Thread {
         }
     }
 
-    /// Until the next sample.
+    /// Returns the time until the next sample.
     fn pause(&mut self) -> Duration {
-        // One receiver is the handle's own.
+        // The handle itself holds one receiver.
         if self.publish.receiver_count() > 1 && self.attended.is_some() {
             self.attended = Some(Instant::now());
         }
@@ -241,7 +244,7 @@ impl Thread {
         }
     }
 
-    /// Publishes the last sample as one that can be watched: of many sockets, the next one takes seconds.
+    /// Publishes the last sample with a model right away: with many sockets, the next sample takes seconds.
     fn show_last(&mut self) {
         if let Some(last) = &self.last {
             let model = self.modeler.get_or_insert_default().model(&last.sample);
@@ -294,7 +297,7 @@ impl Thread {
     }
 }
 
-/// The ports that the system hands out by itself, first and last (ip(7), `ip_local_port_range`); `None` where it does not report them.
+/// Returns the first and last ephemeral port (ip(7), `ip_local_port_range`); `None` if the system does not report them.
 fn ephemeral_range() -> Option<(u16, u16)> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut numbers = text.split_ascii_whitespace().map(str::parse);

@@ -1,4 +1,4 @@
-//! One connection: its bytes with limits of time, its requests.
+//! Serves a single connection, with time limits.
 
 use std::io;
 use std::pin::Pin;
@@ -16,18 +16,18 @@ use crate::access::Peer;
 use crate::handler::{Caller, Site, handle};
 use crate::room::Badge;
 
-/// The head of a request must be there within this; so long a connection may wait for its next request, too.
+/// The time limit for the head of a request, which includes the wait for the next request on a connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// A client that takes no byte for so long is let go.
+/// The time limit for a write; a client that accepts no data for longer is disconnected.
 const WRITE_TIME: Duration = Duration::from_secs(30);
-/// The head of a request is no longer.
+/// The maximum size of the head of a request in bytes.
 const MOST_HEAD: usize = 16 << 10;
-/// A request has no more headers.
+/// The maximum number of headers of a request.
 const MOST_HEADERS: usize = 64;
-/// Requests that run may end within this when the server stops.
+/// How long running requests may take to complete when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
 
-/// Serves one connection until it ends.
+/// Serves a connection until it ends.
 pub(crate) async fn serve<S>(stream: S, peer: Peer, badge: Badge, site: Arc<Site>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -56,10 +56,10 @@ where
     let _ = tokio::time::timeout(STOP_TIME, connection).await;
 }
 
-/// A stream whose writes fail when nothing is taken for a while.
+/// A stream whose writes time out.
 struct Patient<S> {
     stream: S,
-    /// Set while a write waits.
+    /// The deadline of the pending write, if any.
     limit: Option<Pin<Box<Sleep>>>,
 }
 
@@ -68,7 +68,7 @@ impl<S> Patient<S> {
         Patient { stream, limit: None }
     }
 
-    /// What `result` of a write means for the limit.
+    /// Starts, checks or clears the deadline, depending on the result of a write.
     fn watch<T>(&mut self, result: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.limit = None;

@@ -1,4 +1,4 @@
-//! Documents of the API: asked for once for everybody, in pages, with tags.
+//! The documents of the API: requested once for all clients, served in pages, and tagged for caching.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,23 +11,23 @@ use crate::metrics::{Family, Kind, Value};
 use crate::problem::Problem;
 use crate::provider::{Acknowledgement, Figure, Format, Provider, Question, Refusal, Resource};
 
-/// So many questions are worked on at once.
+/// The maximum number of questions that are answered in parallel.
 const AT_ONCE: usize = 2;
-/// So many answers are kept.
+/// The maximum number of cached answers.
 const MOST_KEPT: usize = 24;
-/// So many bytes of answers are kept.
+/// The maximum total size of cached answers in bytes.
 const MOST_BYTES: usize = 32 << 20;
-/// The provider's figures hold for so long.
+/// How long the figures of the provider are cached.
 const KEEP_FIGURES: Duration = Duration::from_secs(5);
-/// So many questions may wait.
+/// The maximum number of questions that wait.
 const MOST_WAITING: usize = 64;
 
-/// A finished answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// As the command line prints it.
+    /// The document, as the command line would print it.
     pub(crate) body: String,
-    /// A weak tag: the same while nothing but the time of the document changes.
+    /// A weak entity tag, which stays the same as long as only the time of the document changes.
     pub(crate) tag: String,
 }
 
@@ -38,14 +38,14 @@ struct Kept {
     at: Instant,
 }
 
-/// Asks the provider.
+/// Requests documents from the provider and caches them.
 pub(crate) struct Documents {
     provider: Arc<dyn Provider>,
     kept: Mutex<HashMap<Question, Kept>>,
     working: Semaphore,
     waiting: Semaphore,
     figures: tokio::sync::Mutex<Option<(Instant, Vec<Family>)>>,
-    /// How many regular callers the record knows, as last counted.
+    /// The number of callers at regular intervals in the record, when last counted.
     callers: Mutex<Option<u64>>,
 }
 
@@ -67,9 +67,9 @@ impl Documents {
         }
     }
 
-    /// What the provider adds to the metrics, no older than a few seconds.
+    /// Returns the figures that the provider adds to the metrics, at most a few seconds old.
     pub(crate) async fn figures(&self) -> Vec<Family> {
-        // Who comes while another asks waits for the same answer.
+        // Concurrent callers wait for the same answer.
         let mut last = self.figures.lock().await;
         if let Some((at, families)) = &*last
             && at.elapsed() < KEEP_FIGURES
@@ -88,7 +88,8 @@ impl Documents {
         families
     }
 
-    /// Counts the regular callers of the record, for the metrics. Reads much of it: to be called rarely.
+    /// Counts the callers at regular intervals in the record, for the metrics. Reads much of the record and should be
+    /// called rarely.
     pub(crate) async fn count_callers(&self, resources: &[Resource]) {
         let Some(resource) = resources.iter().find(|resource| resource.name == "history") else {
             return;
@@ -106,10 +107,11 @@ impl Documents {
         *self.callers.lock().unwrap_or_else(PoisonError::into_inner) = count;
     }
 
-    /// The answer to `question`, no older than `keep`. Whoever asks the same at the same time gets the same.
+    /// Returns the answer to `question`, at most `keep` old. Clients that ask the same question at the same time share
+    /// one answer.
     ///
     /// # Errors
-    /// When there is none, or too many wait.
+    /// Fails if the provider returns no answer, or if too many questions wait.
     pub(crate) async fn get(&self, question: Question, keep: Duration) -> Result<Arc<Answer>, Problem> {
         let _waiting = self
             .waiting
@@ -120,10 +122,10 @@ impl Documents {
         Ok(Arc::clone(answer.as_ref().map_err(|refusal| refusal.clone())?))
     }
 
-    /// Acknowledges a finding of the audit; whoever asks for findings afterwards sees it.
+    /// Acknowledges a finding of the audit. Answers about findings from before are discarded.
     ///
     /// # Errors
-    /// Why it could not be done.
+    /// Returns the reason if the finding could not be acknowledged.
     pub(crate) async fn acknowledge(&self, finding: Acknowledgement) -> Result<(), String> {
         let interrupted = || "it was interrupted".to_owned();
         let _working = self.working.acquire().await.map_err(|_| interrupted())?;
@@ -171,7 +173,7 @@ impl Documents {
     }
 }
 
-/// Figures as families; those of one name follow each other.
+/// Groups figures into families; consecutive figures with the same name form one family.
 fn families(figures: Vec<Figure>) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     for figure in figures {
@@ -199,7 +201,7 @@ fn make_room(kept: &mut HashMap<Question, Kept>) {
     }
 }
 
-/// A weak tag of `body` that does not count when the document was made.
+/// Computes a weak entity tag of `body` that ignores the time at which the document was created.
 fn tag(body: &str, format: Format) -> String {
     let mut hash = Sha256::new();
     let time = match format {
@@ -221,8 +223,8 @@ fn tag(body: &str, format: Format) -> String {
     format!("W/\"{short}\"")
 }
 
-/// The rows `offset` to `offset + limit` of a document, and how many there are. The program writes each row on a line of its own, which
-/// no text within a row can break. `None` where the document has no rows of this form.
+/// Returns the rows `offset` to `offset + limit` of a document, and the total number of rows; `None` if the document
+/// has no rows of this form. Each row is on a line of its own, and text within a row cannot contain a line break.
 pub(crate) fn page(body: &str, offset: usize, limit: usize) -> Option<(String, usize)> {
     const ROWS: &str = "\"rows\":[\n";
     let start = body.find(ROWS)? + ROWS.len();

@@ -1,4 +1,4 @@
-//! Which request gets which reply.
+//! Dispatches requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,25 +25,25 @@ use crate::reply::{Reply, compress, empty, harden, problem, reply, set, set_text
 use crate::room::{Badge, Standing};
 use crate::{assets, query, streams};
 
-/// Bodies of requests are no longer.
+/// The maximum size of a request body in bytes.
 const MOST_BODY: usize = 16 << 10;
-/// A body must be there within this.
+/// The time limit for reading a request body.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// A scrape takes no longer.
+/// The time limit for a scrape.
 const SCRAPE_TIME: Duration = Duration::from_secs(10);
-/// Rows of a page where no limit is given, and the most.
+/// The number of rows per page if no limit is given.
 pub(crate) const USUAL_ROWS: usize = 1000;
-/// See [`USUAL_ROWS`].
+/// The maximum number of rows per page.
 pub(crate) const MOST_ROWS: usize = 1_000_000;
-/// Passwords that are checked at once.
+/// The maximum number of passwords that are checked in parallel.
 pub(crate) const PASSWORDS_AT_ONCE: usize = 2;
-/// Streams that are open at once.
+/// The maximum number of open streams.
 pub(crate) const MOST_STREAMS: usize = 64;
 
-/// Everything that replies are made of.
+/// Everything that is needed to reply to requests.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// The computer's name, for people.
+    /// The name of the computer, for display.
     pub(crate) host: String,
     pub(crate) version: String,
     pub(crate) access: Access,
@@ -52,7 +52,7 @@ pub(crate) struct Site {
     pub(crate) resources: Vec<Resource>,
     pub(crate) open_api: String,
     pub(crate) live: Live,
-    /// Whether countries and autonomous systems are known.
+    /// Whether countries and autonomous systems are available.
     pub(crate) locates: bool,
     pub(crate) actions: Option<Actions>,
     pub(crate) streams: Arc<Semaphore>,
@@ -61,16 +61,16 @@ pub(crate) struct Site {
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
 }
 
-/// Who asks.
+/// The client that sent a request.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// The other end of the connection.
     pub(crate) peer: Peer,
-    /// Tells the server what this connection has shown.
+    /// Informs the server of the standing of this connection.
     pub(crate) badge: Badge,
 }
 
-/// The reply to one request.
+/// Returns the reply to a request.
 pub(crate) async fn handle(site: Arc<Site>, caller: Caller, request: Request<Incoming>) -> Reply {
     caller.badge.show(Standing::Anonymous);
     let asked = request.headers().clone();
@@ -126,7 +126,8 @@ async fn route(site: &Arc<Site>, caller: &Caller, request: Request<Incoming>) ->
     post(site, &path, request).await
 }
 
-/// What the request may do, without others waiting for a password.
+/// Returns what the request may access. Passwords are checked on another thread, so that other requests do not have to
+/// wait.
 async fn verdict(site: &Arc<Site>, peer: Peer, headers: &HeaderMap) -> Verdict {
     if !Access::is_slow(headers) {
         return site.access.check(peer, headers);
@@ -194,7 +195,7 @@ async fn post(site: &Arc<Site>, path: &str, request: Request<Incoming>) -> Resul
     let done = match rest {
         "" => {
             let asked: Value = serde_json::from_slice(&body).map_err(|_| Problem::bad("the body is no JSON"))?;
-            // One that is not old: what is acted on may have begun a moment ago.
+            // Make sure that the sample is recent: the target of the action may be only a moment old.
             let _ = site.collector.scrape().await;
             let frame = site
                 .collector
@@ -225,7 +226,8 @@ async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// The link that was printed at start: the token becomes a cookie, and leaves the address bar.
+/// Handles the link that was printed at start: stores a session in a cookie and redirects, so that the token disappears
+/// from the address bar.
 fn open_link(site: &Site, peer: Peer, request: &Request<Incoming>) -> Result<Option<Reply>, Problem> {
     let Some(query) = request.uri().query() else {
         return Ok(None);
@@ -343,7 +345,7 @@ async fn scrape(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Problem>
     })
 }
 
-/// Whether OpenMetrics has the greater weight in `Accept`.
+/// Whether `Accept` prefers OpenMetrics.
 fn prefers_open_metrics(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (mut open, mut text) = (0.0_f32, 0.0_f32);
@@ -362,7 +364,7 @@ fn prefers_open_metrics(headers: &HeaderMap) -> bool {
     open > 0.0 && open >= text
 }
 
-/// What of the query is for the server itself.
+/// The parameters of a query that the server handles itself.
 struct Window {
     offset: usize,
     limit: usize,
@@ -380,7 +382,7 @@ async fn document(site: &Arc<Site>, resource: &Resource, request: &Request<Incom
             return Err(Problem::bad(format!("{}: {}", needed.name, needed.about)));
         }
     }
-    // The same question in another order is the same.
+    // The same question in a different order is the same question.
     pairs.sort();
     let question = Question {
         resource: resource.name,
@@ -487,7 +489,7 @@ fn take_window(resource: &Resource, pairs: &mut Vec<(String, String)>) -> Result
     Ok(window)
 }
 
-/// The format by the parameter `format`, else by `Accept`.
+/// Returns the format that the parameter `format` or, without it, the `Accept` header requests.
 fn format_of(resource: &Resource, headers: &HeaderMap, pairs: &mut Vec<(String, String)>) -> Result<Format, Problem> {
     let named = match take(pairs, "format")?.as_deref() {
         None => None,

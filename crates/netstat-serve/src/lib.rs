@@ -1,8 +1,8 @@
-//! `netstat serve`: what the program knows, over HTTP: a web page, an API, metrics for Prometheus and OpenTelemetry.
+//! `netstat serve`: a web page, an API, and metrics for Prometheus and OpenTelemetry over HTTP.
 //!
-//! One collector ([`netstat_monitor::collect::Collector`]) samples for everybody who asks. The documents of the API come from a
-//! [`Provider`], so that the rest of the program knows nothing of HTTP. This is the only crate with asynchronous code; it runs on one
-//! thread of its own, and whatever takes time runs beside it.
+//! A single collector ([`netstat_monitor::collect::Collector`]) samples on behalf of all clients. The documents of the
+//! API come from a [`Provider`], so that the rest of the program does not depend on HTTP. This is the only crate with
+//! asynchronous code. It runs on a single thread of its own; blocking work runs on other threads.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -48,73 +48,73 @@ use documents::Documents;
 use handler::{MOST_STREAMS, PASSWORDS_AT_ONCE, Site};
 use server::Listeners;
 
-/// How to serve.
+/// The options of the server.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to listen; at least one place.
+    /// The endpoints to listen on; at least one.
     pub listen: Vec<Listen>,
-    /// The token.
+    /// The access token.
     pub token: Token,
-    /// A web configuration as Prometheus has it.
+    /// The path of a web configuration in the format of Prometheus.
     pub web_config: Option<PathBuf>,
-    /// Further names by which this computer may be asked.
+    /// Additional host names by which clients may address this computer.
     pub hosts: Vec<String>,
-    /// Whether other addresses than loopback may be served without TLS.
+    /// Whether addresses other than loopback may be served without TLS.
     pub insecure: bool,
-    /// Whether processes may be ended and connections closed.
+    /// Whether clients may end processes, close connections and acknowledge findings.
     pub allow_actions: bool,
-    /// Between two samples while somebody watches.
+    /// The refresh interval while someone watches.
     pub interval: Duration,
-    /// Programs with series of their own in the metrics.
+    /// The maximum number of programs with series of their own in the metrics.
     pub programs: usize,
-    /// Between two audits for the metrics; `None` for no audits.
+    /// The interval between audits for the metrics; `None` to disable audits.
     pub audit_every: Option<Duration>,
-    /// An OpenTelemetry collector to send to.
+    /// The OpenTelemetry collector to send to, if any.
     pub otlp: Option<OtlpOptions>,
-    /// The program's version.
+    /// The version of this program.
     pub version: String,
 }
 
-/// What happens, for the operator.
+/// An event that the operator should know of.
 #[derive(Debug)]
 pub enum Event {
-    /// It listens.
+    /// The server is listening.
     Started {
-        /// The TCP addresses.
+        /// The TCP addresses that it listens on.
         addresses: Vec<SocketAddr>,
-        /// Whether browsers come over TLS.
+        /// Whether browsers connect over TLS.
         tls: bool,
     },
-    /// The web configuration has changed and cannot be used; what was in use stays.
+    /// The web configuration has changed but cannot be used; the previous one remains in use.
     NotRefreshed(WebConfigError),
-    /// Rights that are not needed could not be given up; it serves all the same.
+    /// Privileges that are no longer needed could not be dropped; the server runs nevertheless.
     RightsKept(io::Error),
 }
 
-/// Why nothing is served.
+/// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// It cannot listen there.
+    /// It cannot listen on this endpoint.
     #[error("cannot listen at {0}: {1}")]
     Listen(String, io::Error),
-    /// An address that others reach would be served without TLS.
+    /// An address that other computers can reach would be served without TLS.
     #[error("{0} can be reached by other computers: give a TLS certificate (--web-config) or --insecure")]
     NeedsTls(SocketAddr),
-    /// The web configuration.
+    /// The web configuration cannot be used.
     #[error("{0}")]
     WebConfig(#[from] WebConfigError),
-    /// The OpenTelemetry collector.
+    /// The OpenTelemetry options cannot be used.
     #[error("{0}")]
     Otlp(#[from] OtlpError),
-    /// The system refused something that is needed.
+    /// A necessary system call failed.
     #[error("{0}")]
     System(io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT arrives.
 ///
 /// # Errors
-/// When it cannot begin.
+/// Fails if the server cannot start.
 pub fn serve(
     options: Options,
     system: Box<dyn System + Send>,
@@ -131,7 +131,7 @@ pub fn serve(
     runtime.block_on(begin(options, system, provider, report))
 }
 
-/// The OpenAPI 3.1 document of what `provider` answers.
+/// Returns the OpenAPI 3.1 document of the resources that `provider` offers.
 pub fn open_api(provider: &dyn Provider, version: &str) -> Value {
     openapi::document(&provider.resources(), version, true)
 }
@@ -161,7 +161,8 @@ async fn begin(
     let mut hosts = options.hosts;
     let host = netstat_model::text::escape(&system.computer_name()).into_owned();
     hosts.push(host.clone());
-    // Before the first thread: they inherit what is left. Everything that needed more is open.
+    // Must happen before the first thread starts, so that threads inherit the reduced set. Everything that needs more
+    // privileges is open by now.
     if let Err(error) = netstat_os::drop_capabilities(options.allow_actions) {
         report(Event::RightsKept(error));
     }
@@ -205,7 +206,7 @@ async fn begin(
     server::run(listeners, site, web, stop_all, report).await
 }
 
-/// Audits now and then, for the metrics.
+/// Audits at regular intervals, for the metrics.
 async fn audit(site: Arc<Site>, pause: Duration) {
     loop {
         let resource = site.resources.iter().find(|resource| resource.name == "findings");

@@ -1,25 +1,25 @@
-//! Where it listens: an address, a socket in the file system, or what systemd hands over.
+//! The endpoints that the server listens on: addresses, Unix sockets, and sockets passed by systemd.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The address that is used where none is given: 9117 on loopback.
+/// The default address: port 9117 on loopback.
 pub const DEFAULT: &str = "127.0.0.1:9117";
 
-/// One place to listen at.
+/// An endpoint to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP address.
     Address(SocketAddr),
-    /// A socket in the file system.
+    /// The path of a Unix socket.
     Unix(PathBuf),
-    /// All sockets that the service manager hands over (`LISTEN_FDS` of sd_listen_fds(3)).
+    /// All sockets that the service manager passes (`LISTEN_FDS` of sd_listen_fds(3)).
     Inherited,
 }
 
-/// A text that is no place to listen at.
+/// The error for a text that is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ADDRESS:PORT, unix:PATH or fd is expected")]
 pub struct ListenError;
@@ -37,7 +37,7 @@ impl FromStr for Listen {
                 false => Ok(Listen::Unix(path.into())),
             };
         }
-        // `:9117` is every address, as Prometheus and its exporters write it.
+        // `:9117` means every address, as in Prometheus and its exporters.
         if let Some(port) = text.strip_prefix(':') {
             let port = port.parse().map_err(|_| ListenError)?;
             return Ok(Listen::Address(SocketAddr::new(IpAddr::from([0; 16]), port)));
@@ -45,7 +45,7 @@ impl FromStr for Listen {
         if let Ok(address) = text.parse() {
             return Ok(Listen::Address(address));
         }
-        // Of names only this one: others may come to mean another address.
+        // No other host names are accepted, since their addresses may change.
         let port = text.strip_prefix("localhost:").ok_or(ListenError)?;
         let port: u16 = port.parse().map_err(|_| ListenError)?;
         let mut found = ("localhost", port).to_socket_addrs().map_err(|_| ListenError)?;

@@ -1,7 +1,7 @@
-//! What changes, as it changes: the stream behind the page and `/api/v1/changes`.
+//! Live changes: the stream behind the web page and `/api/v1/changes`.
 //!
-//! Rows are compared with those of the sample before, so that a stream carries what has changed and not the whole table. A client that
-//! was too slow for one change gets the whole table again.
+//! Rows are compared with those of the previous sample, so that a stream carries the changes instead of the whole
+//! table. A client that was too slow to receive a change gets the whole table again.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::provider::Provider;
 
-/// What the values of a socket's row are, in their order.
+/// The columns of a socket row, in order.
 pub(crate) const COLUMNS: &[&str] = &[
     "id",
     "protocol",
@@ -45,43 +45,43 @@ pub(crate) const COLUMNS: &[&str] = &[
     "as",
 ];
 
-/// Rows are sent in pieces of this many.
+/// The number of rows that are sent at a time.
 pub(crate) const PIECE: usize = 2000;
-/// Processes that are reported, the most active first.
+/// The maximum number of processes that are reported, most active first.
 const MOST_PROCESSES: usize = 400;
 
-/// What one sample changed.
+/// The changes from one sample to the next.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// Counts the samples of the modeler.
+    /// The number of the sample, as counted by the modeler.
     pub(crate) number: u64,
-    /// The sample before, from which rows have changed; 0 where there was none.
+    /// The number of the sample that the changes refer to; 0 if there was none.
     pub(crate) after: u64,
-    /// Rows that are new or have changed, with what happened.
+    /// The rows that are new or have changed.
     pub(crate) rows: Vec<Change>,
-    /// Ids of rows that are gone, with their last row.
+    /// The ids of the rows that are gone, each with its last contents.
     pub(crate) gone: Vec<(u64, Row)>,
-    /// The computer as a whole, its processes and limits.
+    /// The figures of the computer as a whole, its processes, and the limits of the sample.
     pub(crate) overview: Value,
 }
 
-/// One changed row.
+/// A changed row.
 #[derive(Debug)]
 pub(crate) struct Change {
-    /// Whether it was not there before.
+    /// Whether the row is new.
     pub(crate) opened: bool,
-    /// Whether more than what went through it has changed.
+    /// Whether anything other than the amount of traffic has changed.
     pub(crate) state: bool,
     /// The row.
     pub(crate) row: Row,
 }
 
-/// The values of a row as a JSON array. Written at once: a tree of values takes ten times the memory.
+/// The values of a row as a JSON array. It is serialised directly, since a tree of values takes ten times the memory.
 pub(crate) type Row = Box<[u8]>;
 
-/// Works out what has changed, once for all.
+/// Computes changes, once for all clients.
 pub(crate) struct Live {
-    /// Knows where addresses are registered.
+    /// Returns the locations of addresses.
     provider: Arc<dyn Provider>,
     state: Mutex<State>,
 }
@@ -92,7 +92,7 @@ impl fmt::Debug for Live {
     }
 }
 
-/// Marks of each row, by its id: of its state, and of what went through it.
+/// Hashes of each row by its id: of its state, and of its traffic.
 type Marks = HashMap<u64, (u64, u64)>;
 
 #[derive(Debug, Default)]
@@ -111,12 +111,13 @@ impl Live {
         }
     }
 
-    /// One that compares samples by itself.
+    /// Creates an independent instance that compares samples by itself.
     pub(crate) fn beside(&self) -> Live {
         Live::new(Arc::clone(&self.provider))
     }
 
-    /// What changed with `model`. Takes time in proportion to the sockets: not to be called where others wait.
+    /// Returns the changes that `model` brings. The time is proportional to the number of sockets; do not call this
+    /// where others wait.
     pub(crate) fn changes(&self, model: &Arc<Model>) -> Arc<Changes> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &state.last
@@ -124,7 +125,7 @@ impl Live {
         {
             return Arc::clone(last);
         }
-        // After a pause the modeler begins again.
+        // The modeler starts over after a pause.
         if model.number <= state.number {
             *state = State::default();
         }
@@ -133,12 +134,12 @@ impl Live {
         changes
     }
 
-    /// Forgets everything, when nobody watches any more.
+    /// Discards all state, when no one watches any more.
     pub(crate) fn clear(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
-    /// The rows from `start` on, as many as one piece of the whole table has, as a JSON array. Takes some milliseconds.
+    /// Returns one piece of the whole table as a JSON array: [`PIECE`] rows from `start` on. Takes some milliseconds.
     pub(crate) fn piece(&self, model: &Model, start: usize) -> Vec<u8> {
         let end = (start + PIECE).min(model.sockets.open.len());
         let mut line = Line::default();
@@ -161,7 +162,7 @@ impl State {
             let mark = marks_of(model, index);
             let old = known.get(&row.id);
             left -= usize::from(old.is_some());
-            // After the first sample everybody gets the whole table.
+            // After the first sample, every client gets the whole table anyway.
             if old != Some(&mark) && after != 0 {
                 rows.push(Change {
                     opened: old.is_none(),
@@ -184,8 +185,8 @@ impl State {
         }
     }
 
-    /// Rows of the sample before that are gone (where `some_left`), and connections that no sample has shown: those open and end between
-    /// two of them.
+    /// Returns the rows of the previous sample that are gone (if `some_left`), and connections that appeared in no
+    /// sample because they opened and closed between two of them.
     fn gone(
         &self,
         model: &Arc<Model>,
@@ -219,13 +220,13 @@ impl State {
     }
 }
 
-/// A row as an object, with the names of [`COLUMNS`].
+/// Converts a row to an object with the names of [`COLUMNS`].
 pub(crate) fn object(row: &[u8]) -> Map<String, Value> {
     let values: Vec<Value> = serde_json::from_slice(row).unwrap_or_default();
     COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect()
 }
 
-/// These rows as a JSON array.
+/// Joins rows into a JSON array.
 pub(crate) fn array<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<u8> {
     let mut line = Line::default();
     for row in rows {
@@ -235,12 +236,12 @@ pub(crate) fn array<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<u8> {
     line.array()
 }
 
-/// JSON that is being written.
+/// JSON text under construction.
 #[derive(Default)]
 struct Line(Vec<u8>);
 
 impl Line {
-    /// A comma, after what is not the first.
+    /// Starts the array, or adds a comma before another element.
     fn separate(&mut self) {
         self.0.push(if self.0.is_empty() { b'[' } else { b',' });
     }
@@ -259,7 +260,7 @@ impl Line {
         let _ = serde_json::to_writer(&mut self.0, &text);
     }
 
-    /// Text without anything that JSON would escape.
+    /// Writes a string that contains nothing that JSON would escape.
     fn plain(&mut self, value: Option<impl Display>) {
         let _ = match value {
             Some(value) => write!(self.0, ",\"{value}\""),
@@ -308,12 +309,12 @@ impl HashInto for (netstat_model::State, Holder) {
 
 fn rounded(fact: Fact<f64>, parts: f64) -> Option<f64> {
     let rounded = fact.known().map(|value| (value * parts).round() / parts);
-    // JSON has no other numbers.
+    // JSON cannot represent infinities and NaN.
     rounded.filter(|value| value.is_finite())
 }
 
 fn number(fact: Fact<f64>) -> Value {
-    // One figure more than is shown.
+    // One more digit than is shown.
     rounded(fact, 10.0).map_or(Value::Null, Into::into)
 }
 
@@ -346,7 +347,7 @@ fn socket(line: &mut Line, model: &Model, index: usize, provider: &dyn Provider)
         true => provider.location(row.foreign.address),
         false => Location::default(),
     };
-    // A number in a script holds 53 bits.
+    // As a string, since JavaScript numbers hold only 53 bits.
     let _ = write!(line.0, "[\"{:x}\"", row.id);
     line.text(Some(row.protocol.name()));
     line.plain(Some(row.local.address));
@@ -374,7 +375,7 @@ fn socket(line: &mut Line, model: &Model, index: usize, provider: &dyn Provider)
     line.0.push(b']');
 }
 
-/// `AS64500 Example`.
+/// Formats an autonomous system: `AS64500 Example`.
 fn autonomous_system(location: &Location) -> Option<String> {
     let organization = location.organization.as_deref().map(netstat_model::text::escape_str);
     Some(match (location.system, organization) {
@@ -410,7 +411,7 @@ fn overview(model: &Model) -> Value {
     let activity = |row: &ProcessRow| {
         let recent = &row.recent;
         let bytes = recent.read + recent.written + recent.sent + recent.received;
-        // A processor's worth of time weighs as much as 100 MB/s; sockets decide among those that do nothing.
+        // A fully used CPU weighs as much as 100 MB/s; the number of sockets decides between idle processes.
         f64::from(recent.cpu) + f64::from(bytes) / 1e8 + f64::from(row.sockets) / 1e9
     };
     processes.sort_by(|one, other| activity(other).total_cmp(&activity(one)).then(one.key.cmp(&other.key)));

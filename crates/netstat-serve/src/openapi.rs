@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the resources and their schemas.
+//! The OpenAPI 3.1 document, generated from the resources and their schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use crate::handler::{MOST_ROWS, USUAL_ROWS};
 use crate::live::COLUMNS;
 use crate::provider::{ParameterKind, Resource};
 
-/// The document for `resources` of this version of the program.
+/// Returns the document for `resources` of this version of the program.
 pub(crate) fn document(resources: &[Resource], version: &str, actions: bool) -> Value {
     let mut paths = Map::new();
     for resource in resources {
@@ -111,7 +111,7 @@ fn operation(resource: &Resource) -> Value {
     })
 }
 
-/// The schema of a resource as it is within the document: its own definitions are found there.
+/// Returns the schema of a resource for embedding in the document, with references to its definitions adjusted.
 fn embedded(schema: &Value, name: &str) -> Value {
     match schema {
         Value::Object(members) => {

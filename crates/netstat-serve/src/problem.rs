@@ -5,12 +5,12 @@ use serde_json::json;
 
 use crate::provider::Refusal;
 
-/// What went wrong, for whoever asked.
+/// An error, as reported to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// The status.
+    /// The HTTP status.
     pub(crate) status: StatusCode,
-    /// One line that helps; never what only the operator may know.
+    /// A helpful message of one line, without anything that only the operator may know.
     pub(crate) detail: String,
 }
 
@@ -34,7 +34,7 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    /// The document.
+    /// Returns the problem document in JSON.
     pub(crate) fn document(&self) -> Vec<u8> {
         let document = json!({
             "type": "about:blank",
@@ -51,7 +51,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Usage(detail) => Problem::bad(detail),
             Refusal::NotFound(detail) => Problem::new(StatusCode::NOT_FOUND, detail),
-            // Nothing of the inside: whoever runs the program finds it on stderr of the command itself.
+            // The detail contains no internals: the command itself prints those on stderr for the operator.
             Refusal::Failed(detail) => Problem::busy(detail),
         }
     }

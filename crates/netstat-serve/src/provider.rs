@@ -1,142 +1,142 @@
-//! What the rest of the program answers: the documents of the command line.
+//! The interface through which the rest of the program provides documents: those of the command line.
 
 use std::net::IpAddr;
 
 use netstat_model::columns::Location;
 use serde_json::Value;
 
-/// One resource of the API.
+/// A resource of the API.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// Its name in the path: `sockets`.
+    /// The name in the path, such as `sockets`.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// A description, in one line.
     pub about: String,
-    /// What may be asked.
+    /// The parameters that it accepts.
     pub parameters: Vec<Parameter>,
-    /// The schema of the document.
+    /// The JSON schema of the document.
     pub schema: Value,
-    /// The schema of one line of it as NDJSON; `None` where it has no lines.
+    /// The JSON schema of a line of NDJSON; `None` if the document cannot be split into lines.
     pub line_schema: Option<Value>,
-    /// Whether the document has `rows` that can be had in pages.
+    /// Whether the document has `rows` that can be requested in pages.
     pub rows: bool,
-    /// For how many milliseconds an answer holds for everybody who asks the same.
+    /// How long an answer is shared by clients that ask the same question, in milliseconds.
     pub keep_millis: u64,
 }
 
-/// A parameter of the query.
+/// A query parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name: that of the option without its dashes.
+    /// The name: that of the command-line option, without its dashes.
     pub name: String,
-    /// What it means.
+    /// The description.
     pub about: String,
-    /// What it takes.
+    /// The values that it accepts.
     pub kind: ParameterKind,
-    /// Whether it must be given.
+    /// Whether it is required.
     pub required: bool,
 }
 
-/// What a parameter takes.
+/// The values that a parameter accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// `true` or `false`.
     Flag,
-    /// A text.
+    /// Any text.
     Text,
-    /// One of these.
+    /// One of these values.
     OneOf(Vec<String>),
 }
 
-/// What an answer is written as.
+/// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// One JSON document.
+    /// A single JSON document.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     NdJson,
     /// Comma-separated values.
     Csv,
 }
 
-/// A question to the program.
+/// A question to the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
-    /// The name of a resource.
+    /// The name of the resource.
     pub resource: &'static str,
-    /// Parameters of that resource with their values, as they were given.
+    /// The parameters with their values, as given by the client.
     pub parameters: Vec<(String, String)>,
-    /// How the answer is to be written.
+    /// The format of the answer.
     pub format: Format,
 }
 
-/// Why there is no answer.
+/// Why a question is not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The question is wrong: one line names the word.
+    /// The question is invalid; one line that names the offending word.
     Usage(String),
-    /// There is nothing of that kind.
+    /// What the question names does not exist.
     NotFound(String),
-    /// The system refused it, or something failed.
+    /// The system denied access, or something failed.
     Failed(String),
 }
 
-/// A figure that the program adds to the metrics.
+/// A figure that the provider adds to the metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// The name of the metric, without `_total`. Figures of one name follow each other.
+    /// The name of the metric, without `_total`. Figures with the same name must be consecutive.
     pub name: &'static str,
-    /// What it means, in one line.
+    /// The description, in one line.
     pub help: &'static str,
-    /// Whether it only grows.
+    /// Whether the value only grows.
     pub counter: bool,
-    /// Names and values of its labels; few combinations.
+    /// The names and values of the labels; there should be few combinations.
     pub labels: Vec<(&'static str, &'static str)>,
-    /// Its value, in the unit that the name says.
+    /// The value, in the unit that the name states.
     pub value: f64,
 }
 
-/// A finding of the audit that is to be acknowledged as harmless.
+/// The acknowledgement of a finding as harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// The finding's id: eight hexadecimal digits.
+    /// The id of the finding: eight hexadecimal digits.
     pub id: String,
     /// Why it is harmless.
     pub why: String,
-    /// The last day on which the acknowledgement counts, such as `2027-01-31`; `None` for ever.
+    /// The last day on which the acknowledgement is valid, such as `2027-01-31`; `None` if it does not expire.
     pub until: Option<String>,
 }
 
-/// Answers for the rest of the program. May be asked from several threads at once.
+/// Answers questions for the server. May be called from several threads in parallel.
 pub trait Provider: Send + Sync {
-    /// Everything that can be asked.
+    /// Returns all resources.
     fn resources(&self) -> Vec<Resource>;
 
-    /// The answer, as the command line would print it.
+    /// Returns the answer, as the command line would print it.
     ///
     /// # Errors
     /// See [`Refusal`].
     fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal>;
 
-    /// What the program adds to the metrics; may take some milliseconds.
+    /// Returns figures to be added to the metrics. May take some milliseconds.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
 
-    /// Writes an acknowledgement to the audit's baseline. May take seconds: the audit runs once more.
+    /// Adds an acknowledgement to the audit's baseline. May take seconds, since the audit runs again.
     ///
     /// # Errors
-    /// When there is no such finding, or the baseline cannot be written.
+    /// Fails if there is no such finding, or if the baseline cannot be written.
     fn acknowledge(&self, _: &Acknowledgement) -> Result<(), Refusal> {
         Err(Refusal::Failed("findings cannot be acknowledged here".to_owned()))
     }
 
-    /// Whether [`Provider::location`] knows anything.
+    /// Whether [`Provider::location`] can return anything.
     fn locates(&self) -> bool {
         false
     }
 
-    /// Where a foreign address is registered. Asked for each row: to be fast.
+    /// Returns the location of a foreign address. Called for every row, so it must be fast.
     fn location(&self, _: IpAddr) -> Location {
         Location::default()
     }

@@ -1,14 +1,14 @@
-//! Queries: the part of a URL behind its question mark.
+//! Query strings: the part of a URL after the question mark.
 
 use crate::problem::Problem;
 
-/// More parameters are refused.
+/// The maximum number of parameters.
 const MOST: usize = 64;
 
-/// The parameters of a query, decoded, in their order.
+/// Returns the decoded parameters of a query, in order.
 ///
 /// # Errors
-/// When it has too many, or one is no UTF-8.
+/// Fails if there are too many parameters, or if one is not valid UTF-8 or contains control characters.
 pub(crate) fn parse(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -37,7 +37,7 @@ fn decode(text: &str) -> Result<String, Problem> {
         });
     }
     let text = String::from_utf8(out).map_err(|_| wrong())?;
-    // No option, path or name of this program holds one.
+    // No option, path or name contains control characters.
     match text.contains(char::is_control) {
         true => Err(wrong()),
         false => Ok(text),

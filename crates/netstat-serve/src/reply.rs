@@ -1,4 +1,4 @@
-//! Replies: bodies, headers that every reply has, compression.
+//! Replies: bodies, common headers, and compression.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -14,12 +14,12 @@ use tokio::sync::mpsc;
 
 use crate::problem::Problem;
 
-/// A body: all at once, or piece by piece.
+/// The body of a reply, either complete or streamed.
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
-    /// All of it; taken once.
+    /// A complete body; `None` after it has been sent.
     Full(Option<Bytes>),
-    /// As it comes.
+    /// A body that is sent in pieces as they arrive.
     Stream(mpsc::Receiver<Bytes>),
 }
 
@@ -57,11 +57,11 @@ impl Body for ReplyBody {
 /// A reply.
 pub(crate) type Reply = Response<ReplyBody>;
 
-/// Nothing is loaded from elsewhere, nothing runs that is not a file of this program, nobody frames the page.
+/// The content security policy: load nothing from elsewhere, run only files of this program, and allow no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A reply with this body.
+/// Creates a reply with a body.
 pub(crate) fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(ReplyBody::Full(Some(body.into())));
     *reply.status_mut() = status;
@@ -69,40 +69,40 @@ pub(crate) fn reply(status: StatusCode, kind: &'static str, body: impl Into<Byte
     reply
 }
 
-/// A reply without a body.
+/// Creates a reply without a body.
 pub(crate) fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(ReplyBody::Full(None));
     *reply.status_mut() = status;
     reply
 }
 
-/// A reply that comes piece by piece.
+/// Creates a streamed reply.
 pub(crate) fn stream(kind: &'static str, pieces: mpsc::Receiver<Bytes>) -> Reply {
     let mut reply = Response::new(ReplyBody::Stream(pieces));
     set(&mut reply, CONTENT_TYPE, kind);
-    // nginx would keep pieces back.
+    // Tells nginx not to buffer the pieces.
     set(&mut reply, HeaderName::from_static("x-accel-buffering"), "no");
     reply
 }
 
-/// A problem document.
+/// Creates a reply with a problem document.
 pub(crate) fn problem(problem: &Problem) -> Reply {
     reply(problem.status, "application/problem+json", problem.document())
 }
 
-/// Sets a header whose value is fixed.
+/// Sets a header to a fixed value.
 pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
     reply.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
-/// Sets a header; a value that no header can hold is left out.
+/// Sets a header. Values that are not valid in a header are ignored.
 pub(crate) fn set_text(reply: &mut Reply, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);
     }
 }
 
-/// The headers that every reply has.
+/// Sets the security headers that every reply has.
 pub(crate) fn harden(reply: &mut Reply) {
     for (name, value) in [
         ("content-security-policy", POLICY),
@@ -120,10 +120,10 @@ pub(crate) fn harden(reply: &mut Reply) {
     }
 }
 
-/// Smaller bodies are not worth it.
+/// The minimum size in bytes for compression to be worthwhile.
 const SMALLEST: usize = 1024;
 
-/// Compresses a body where the client takes it.
+/// Compresses the body if the client accepts it.
 pub(crate) fn compress(mut reply: Reply, asked: &HeaderMap) -> Reply {
     let takes = accepts_gzip(asked);
     if let ReplyBody::Full(Some(body)) = reply.body()

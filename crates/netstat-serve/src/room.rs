@@ -1,5 +1,5 @@
-//! Room for a fixed number of connections. When it is full, a connection that has not shown who it is makes room for a new one, so that
-//! silent clients keep nobody out.
+//! A limit on the number of open connections. When it is reached, a connection that has not authenticated is closed in
+//! favour of a new one, so that silent clients lock no one out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-/// Between two looks whether everybody has left.
+/// The interval at which to check whether all connections have closed.
 const LEAVE_CHECK: Duration = Duration::from_millis(20);
 
-/// What a connection has shown so far. Those with less leave first.
+/// What a connection has shown so far. Connections with the lowest standing are closed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     /// No request yet.
     Silent,
-    /// A request, but no right token, password or user.
+    /// A request, but no valid token, password or user.
     Anonymous,
-    /// A request that was allowed everything. It is never asked to leave.
+    /// A request with full access. Such a connection is never closed to make room.
     Allowed,
 }
 
-/// All connections that are open.
+/// The set of open connections.
 #[derive(Debug)]
 pub(crate) struct Room {
     size: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// By number, so the oldest comes first.
+    /// The connections by number, so that the oldest comes first.
     seats: BTreeMap<u64, Entry>,
 }
 
@@ -41,7 +41,7 @@ struct Entry {
     task: Option<AbortHandle>,
 }
 
-/// The place of one connection; it is free again when this is dropped.
+/// The slot of a connection, which is released on drop.
 #[derive(Debug)]
 pub(crate) struct Seat {
     room: Arc<Room>,
@@ -49,7 +49,7 @@ pub(crate) struct Seat {
 }
 
 impl Room {
-    /// Room for `size` connections at once.
+    /// Creates a room for at most `size` simultaneous connections.
     pub(crate) fn new(size: usize) -> Arc<Room> {
         Arc::new(Room {
             size,
@@ -61,7 +61,7 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection; `None` when all others have been allowed in.
+    /// Returns a slot for a new connection, closing another one if necessary; `None` if all others have full access.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Seat> {
         let mut state = self.state();
         if state.seats.len() >= self.size {
@@ -88,7 +88,7 @@ impl Room {
         })
     }
 
-    /// Runs a connection that holds a seat.
+    /// Runs a connection on a new task; its slot is released when the task ends.
     pub(crate) fn run(seat: Seat, connection: impl Future<Output = ()> + Send + 'static) {
         let (room, number) = (Arc::clone(&seat.room), seat.number);
         let task = tokio::spawn(async move {
@@ -100,7 +100,7 @@ impl Room {
         }
     }
 
-    /// Waits until nobody is left.
+    /// Waits until all connections have closed.
     pub(crate) async fn emptied(&self) {
         while !self.state().seats.is_empty() {
             tokio::time::sleep(LEAVE_CHECK).await;
@@ -108,7 +108,7 @@ impl Room {
     }
 }
 
-/// Tells the room what a connection has shown.
+/// A handle that informs the room of the standing of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Badge {
     room: Arc<Room>,
@@ -116,7 +116,7 @@ pub(crate) struct Badge {
 }
 
 impl Badge {
-    /// Notes what the connection has shown; it never shows less than before.
+    /// Raises the standing of the connection; it is never lowered.
     pub(crate) fn show(&self, standing: Standing) {
         if let Some(entry) = self.room.state().seats.get_mut(&self.number) {
             entry.standing = entry.standing.max(standing);
@@ -125,7 +125,7 @@ impl Badge {
 }
 
 impl Seat {
-    /// What informs the room about this connection.
+    /// Returns the handle that informs the room of this connection's standing.
     pub(crate) fn badge(&self) -> Badge {
         Badge {
             room: Arc::clone(&self.room),
@@ -150,7 +150,7 @@ mod tests {
         let seats: Vec<Seat> = (0..3).filter_map(|_| room.enter()).collect();
         seats[0].badge().show(Standing::Allowed);
         seats[1].badge().show(Standing::Anonymous);
-        // It was allowed once; a later request without a token changes nothing.
+        // The connection had access once; a later request without a token does not change that.
         seats[0].badge().show(Standing::Anonymous);
         let present = |room: &Room| room.state().seats.keys().copied().collect::<Vec<_>>();
         let third = room.enter().unwrap();

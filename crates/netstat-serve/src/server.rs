@@ -1,4 +1,4 @@
-//! Listens, accepts, ends.
+//! Listens, accepts connections, and shuts down.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,16 +17,16 @@ use crate::listen::Listen;
 use crate::room::Room;
 use crate::{Event, ServeError, connection};
 
-/// Connections that are open at once; see [`Room`].
+/// The maximum number of open connections; see [`Room`].
 const MOST_CONNECTIONS: usize = 512;
-/// A TLS handshake takes no longer.
+/// The time limit for a TLS handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// After a failed accept (no descriptors left), before the next one.
+/// The pause after a failed accept, for example because no descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections may end within this when the server stops.
+/// How long connections may take to close when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// What it listens with.
+/// The sockets that the server listens on.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     pub(crate) tcp: Vec<TcpListener>,
@@ -34,10 +34,10 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens at all of `places`.
+    /// Opens listeners at all of `places`.
     ///
     /// # Errors
-    /// With the place that cannot be listened at.
+    /// Fails with the first endpoint that cannot be listened on.
     pub(crate) fn open(places: &[Listen]) -> Result<Self, ServeError> {
         let mut all = Listeners::default();
         for place in places {
@@ -57,7 +57,7 @@ impl Listeners {
         Ok(all)
     }
 
-    /// The TCP addresses.
+    /// Returns the TCP addresses.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.tcp
             .iter()
@@ -73,7 +73,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// What accepts share.
+/// The state that all accept loops share.
 #[derive(Clone)]
 struct Shared {
     site: Arc<Site>,
@@ -82,7 +82,7 @@ struct Shared {
     report: Arc<dyn Fn(Event) + Send + Sync>,
 }
 
-/// Serves until a signal asks to end.
+/// Serves until a signal requests shutdown.
 pub(crate) async fn run(
     listeners: Listeners,
     site: Arc<Site>,
@@ -129,7 +129,7 @@ async fn accept_unix(listener: LocalListener, shared: Shared) {
 }
 
 fn tcp(stream: TcpStream, address: SocketAddr, shared: &Shared) {
-    // Without room it is closed at once: waiting ones would only hold descriptors.
+    // Close the connection at once if there is no room: waiting connections would only use up descriptors.
     let Some(seat) = shared.room.enter() else { return };
     let _ = stream.set_nodelay(true);
     let peer = Peer::Address(address.ip());

@@ -1,4 +1,4 @@
-//! Streams: Server-Sent Events for the page, changes as events or lines.
+//! Streams: Server-Sent Events for the web page, and changes as events or lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +15,17 @@ use crate::live::{self, COLUMNS, Changes};
 use crate::problem::Problem;
 use crate::reply::{Reply, stream};
 
-/// Pieces that wait for a slow client; a sample that finds no room is left out, and the table sent again later.
+/// The number of pieces that are buffered for a slow client. A sample that does not fit is skipped, and the whole table
+/// is sent again later.
 const WAITING: usize = 64;
-/// A client that takes nothing for so long is let go.
+/// The time limit for a send; a client that accepts no data for longer is disconnected.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A sign of life, for proxies that close silent connections.
+/// The interval of keep-alive messages, for proxies that close idle connections.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 type Pieces = mpsc::Sender<Bytes>;
 
-/// The client has gone.
+/// The error for a client that has disconnected.
 struct Gone;
 
 fn permit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
@@ -43,7 +44,8 @@ async fn send(pieces: &Pieces, piece: Bytes) -> Result<(), Gone> {
     }
 }
 
-/// What the page reads: `about` and `columns`, then for each sample `overview`, and `rows` and `gone`; `reset` begins the table anew.
+/// Returns the stream that the web page reads: `about` and `columns`, then for each sample `overview`, `rows` and
+/// `gone`; `reset` starts the table anew.
 pub(crate) fn live(site: &Arc<Site>) -> Result<Reply, Problem> {
     let permit = permit(site)?;
     let (pieces, receiver) = mpsc::channel(WAITING);
@@ -56,7 +58,7 @@ pub(crate) fn live(site: &Arc<Site>) -> Result<Reply, Problem> {
     Ok(stream("text/event-stream", receiver))
 }
 
-/// Rows that opened, closed or changed their state or owner, each as an object.
+/// Returns a stream of rows that opened, closed, or changed their state or owner, each as an object.
 pub(crate) fn changes(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Problem> {
     let permit = permit(site)?;
     let accept = headers
@@ -83,7 +85,7 @@ pub(crate) fn changes(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Pr
 }
 
 fn forget(site: &Site) {
-    // This stream's own permit is given back only after this.
+    // The permit of this stream is released only after this function returns.
     if site.streams.available_permits() + 1 >= crate::handler::MOST_STREAMS {
         site.live.clear();
     }
@@ -162,7 +164,8 @@ async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gon
     }
 }
 
-/// The whole table, in pieces. Each is written beside this thread, which answers others meanwhile.
+/// Sends the whole table in pieces. Each is serialised on another thread, so that this one can serve other clients
+/// meanwhile.
 async fn whole_table(site: &Arc<Site>, model: &Arc<Model>, pieces: &Pieces) -> Result<(), Gone> {
     for start in (0..model.sockets.open.len()).step_by(live::PIECE) {
         let (worker, of) = (Arc::clone(site), Arc::clone(model));

@@ -1,4 +1,4 @@
-//! A server on loopback, spoken to as clients and attackers do.
+//! Tests a server on loopback with well-behaved and malicious clients.
 
 mod kit;
 
@@ -26,7 +26,7 @@ fn without_token_only_metrics_and_health_answer() {
         ("/nothing", 401),
     ] {
         let answer = ask(server, &format!("GET {path}"), &[]);
-        // A first sample may take long where much else runs.
+        // The first sample may take long on a busy machine.
         let busy = path == "/metrics" && answer.status == 503;
         assert!(busy || answer.status == status, "{path}: {answer:?}");
         if status == 401 && path != "/" {
@@ -95,7 +95,7 @@ fn the_link_gives_a_cookie_that_opens_until_it_is_signed_out() {
         page.status == 200 && page.body.contains("<script type=\"module\""),
         "{page:?}"
     );
-    // Another page may neither sign out nor in.
+    // Other pages can neither sign out nor in.
     let foreign = ask(&server, "POST /logout", &[&pair, "Origin: http://evil.example"]);
     assert!(foreign.status == 403 && foreign.is_problem());
     let foreign = ask(
@@ -119,7 +119,7 @@ fn wrong_tokens_are_limited() {
     loop {
         let status = ask(&server, "GET /api/v1/sockets", &["Authorization: Bearer wrong"]).status;
         assert!(matches!(status, 401 | 429), "{status}");
-        // Ten at once are forgiven; on a slow computer some more by the time that passes.
+        // Ten wrong attempts in quick succession are tolerated, and a few more on a slow machine.
         if status == 429 {
             break;
         }
@@ -262,7 +262,7 @@ fn silent_clients_keep_nobody_out() {
     let server = start(|_| {});
     let mut slow = TcpStream::connect(server.address).unwrap();
     slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: loc").unwrap();
-    // Whoever has been allowed in stays, however many come.
+    // A connection with full access stays open, however many others arrive.
     let mut known = TcpStream::connect(server.address).unwrap();
     known.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let request = format!(
@@ -277,7 +277,7 @@ fn silent_clients_keep_nobody_out() {
         assert_ne!(count, 0, "{}", String::from_utf8_lossy(&seen));
         seen.extend_from_slice(&buffer[..count]);
     }
-    // More than it serves at once; none of them asks anything.
+    // More connections than are served at once, none of which sends a request.
     let many: Vec<TcpStream> = (0..900)
         .map_while(|_| TcpStream::connect(server.address).ok())
         .collect();
@@ -289,7 +289,7 @@ fn silent_clients_keep_nobody_out() {
     let mut rest = Vec::new();
     known.read_to_end(&mut rest).unwrap();
     assert!(String::from_utf8_lossy(&rest).contains("HTTP/1.1 200"));
-    // The head of a request must come within a time, or before others need the room; then the connection is closed from the other side.
+    // If the head of a request does not arrive in time, or others need the room, the server closes the connection.
     slow.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let mut rest = Vec::new();
     let closed = slow.read_to_end(&mut rest);
@@ -308,7 +308,7 @@ fn changes_are_streamed_as_lines() {
     stream.write_all(request.as_bytes()).unwrap();
     let mut seen = String::new();
     let mut buffer = [0; 4096];
-    // A listener that opens after the stream began is told, and so is its end.
+    // A listener that opens after the stream began is reported, and so is its closing.
     let mut listener = None;
     let mut port = String::new();
     for _ in 0..400 {
@@ -353,7 +353,7 @@ fn finding_is_acknowledged_after_its_confirmation_only() {
         let body =
             format!("{{\"action\":\"acknowledge\",\"id\":\"{id}\",\"why\":\"a known tool\",\"until\":\"2099-01-31\"}}");
         let mut prepared = post(&server, "/api/v1/actions", &body, &[JSON]);
-        // Until the first sample is there.
+        // Wait for the first sample.
         for _ in 0..600 {
             if prepared.status != 503 {
                 break;
@@ -387,7 +387,7 @@ fn finding_is_acknowledged_after_its_confirmation_only() {
         (&*done[0].why, done[0].until.as_deref()),
         ("a known tool", Some("2099-01-31"))
     );
-    // What the audit refuses is a conflict that says why.
+    // A refusal by the audit is a conflict that states the reason.
     let prepared = prepare("ffffffff").json();
     let path = format!("/api/v1/actions/{}", prepared["confirmation"].as_str().unwrap());
     let refused = post(&server, &path, "{}", &[JSON]);

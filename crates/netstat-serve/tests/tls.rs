@@ -1,4 +1,4 @@
-//! TLS and users of a web configuration, over real connections.
+//! Tests TLS and the users of a web configuration over real connections.
 
 mod kit;
 
@@ -23,7 +23,7 @@ fn certificate(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A folder with a web configuration, the server's certificate beside it.
+/// Creates a directory with a web configuration and the server's certificate.
 fn web_config(tls: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (from, to) in [
@@ -72,7 +72,7 @@ fn connect(server: &Server, config: Arc<ClientConfig>) -> StreamOwned<ClientConn
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
 }
 
-/// The answer over TLS; status 0 where there is none.
+/// Returns the answer to a request over TLS; status 0 if there is none.
 fn get(server: &Server, config: &Arc<ClientConfig>, path: &str, headers: &[&str]) -> Answer {
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     for header in headers {
@@ -102,13 +102,13 @@ fn users_with_passwords_are_let_in_over_tls_and_nobody_else() {
             (vec![basic("bob", PASSWORD)], "/api/v1/sockets", 401),
             (vec!["Authorization: Basic !".to_owned()], "/api/v1/sockets", 401),
             (vec![], "/api/v1/sockets", 401),
-            // With users, the metrics are theirs, too.
+            // If there are users, the metrics require one as well.
             (vec![], "/metrics", 401),
             (vec![], "/healthz", 200),
         ] {
             let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
             let answer = get(&server, &config, path, &headers);
-            // A first sample may take long where much else runs.
+            // The first sample may take long on a busy machine.
             let busy = path == "/metrics" && status == 200 && answer.status == 503;
             assert!(busy || answer.status == status, "{path} {headers:?}: {answer:?}");
             if status == 401 {
@@ -143,14 +143,14 @@ fn clients_need_a_certificate_of_the_authority_where_it_is_required() {
     let directory = web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
     let server = serve_with(&directory);
     assert_eq!(get(&server, &client(&[&TLS13], None), "/healthz", &[]).status, 0);
-    // One that is not made for clients.
+    // A certificate that is not meant for clients.
     assert_eq!(
         get(&server, &client(&[&TLS13], Some("server")), "/healthz", &[]).status,
         0
     );
     let config = client(&[&TLS13], Some("client"));
     assert_eq!(get(&server, &config, "/healthz", &[]).status, 200);
-    // A certificate opens the connection; what is served still needs a user.
+    // A certificate permits the connection; access still requires a user.
     assert_eq!(get(&server, &config, "/api/v1/sockets", &[]).status, 401);
 }
 
@@ -191,7 +191,7 @@ fn renewed_certificate_and_users_are_used_without_a_new_start() {
     }
     let ask = |user| get(&server, &config, "/api/v1/sockets", &[&basic(user, PASSWORD)]).status;
     assert_eq!((ask("carol"), ask("alice")), (200, 401));
-    // What cannot be used changes nothing.
+    // A configuration that cannot be used changes nothing.
     fs::write(&path, "tls_server_config: {}\n").unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     presented();

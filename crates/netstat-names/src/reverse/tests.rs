@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Long enough never to be reached by a test that works.
+/// A deadline that a passing test never reaches.
 const AGES: Duration = Duration::from_secs(60);
 
 fn address(number: u32) -> IpAddr {
@@ -14,7 +14,7 @@ fn host(text: &str) -> Lookup {
     Lookup::Resolved(HostName::parse(text.as_bytes()).unwrap())
 }
 
-/// A resolver that answers nothing until it is opened, and counts.
+/// A resolver that blocks until it is opened, and counts the questions.
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -38,7 +38,7 @@ impl Gate {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Waits until that many questions are inside.
+    /// Waits until exactly `count` questions are blocked.
     fn wait_for_inside(&self, count: usize) {
         let begin = Instant::now();
         while self.inside.load(Ordering::SeqCst) != count {
@@ -75,14 +75,14 @@ fn gated(threads: usize) -> (Arc<Gate>, ReverseDns) {
     (Arc::clone(&gate), ReverseDns::new(Arc::new(Gated(gate)), limits))
 }
 
-/// A clock that the test moves.
+/// Returns a clock that the test controls.
 fn clock() -> (Arc<Mutex<Duration>>, Clock) {
     let passed = Arc::new(Mutex::new(Duration::ZERO));
     let (begin, shared) = (Instant::now(), Arc::clone(&passed));
     (passed, Arc::new(move || begin + *shared.lock().unwrap()))
 }
 
-/// Answers by `answer` and counts, on a clock that the test moves.
+/// Returns a resolver that answers with `answer` and counts the questions, on a clock that the test controls.
 fn timed(answer: fn(usize) -> Answer) -> (Arc<AtomicUsize>, Arc<Mutex<Duration>>, ReverseDns) {
     let asked = Arc::new(AtomicUsize::new(0));
     let (passed, clock) = clock();
@@ -94,7 +94,7 @@ fn timed(answer: fn(usize) -> Answer) -> (Arc<AtomicUsize>, Arc<Mutex<Duration>>
     (asked, passed, dns)
 }
 
-/// Waits until no thread runs, so that what was asked in the background is there.
+/// Waits until no thread runs, so that background look-ups are complete.
 fn settle(dns: &ReverseDns) {
     let begin = Instant::now();
     while dns.shared.lock().workers > 0 {
@@ -204,7 +204,7 @@ fn the_deadline_holds_for_the_whole_listing_and_late_answers_are_used_next_time(
         "{calls:?}"
     );
 
-    // Repeated while the resolver hangs: nothing is waited for again, no thread comes on top.
+    // A repeated listing while the resolver hangs waits for nothing and starts no further threads.
     let answers = dns.resolve((0..40).map(address), AGES, &mut quiet);
     assert_eq!(answers.get(address(0)), &Lookup::TimedOut);
     gate.wait_for_inside(4);

@@ -1,4 +1,4 @@
-//! How many wrong secrets somebody may try.
+//! Limits the number of wrong secrets that a peer may try.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::Peer;
 
-/// So many wrong ones at once are forgiven.
+/// The number of wrong secrets that are tolerated in quick succession.
 const BURST: f64 = 10.0;
-/// After that, one more is allowed each time this has passed.
+/// The interval at which one more attempt is allowed after that.
 const REFILL: Duration = Duration::from_secs(2);
-/// So many peers are remembered; of more, those who have waited longest are forgotten.
+/// The maximum number of peers that are tracked; above it, those that have waited longest are dropped.
 const MOST_PEERS: usize = 4096;
 
-/// Counts wrong secrets by peer. IPv6 peers count by their /64, which is what one customer gets.
+/// Counts wrong secrets per peer. IPv6 peers are counted by /64, the usual allocation for one customer.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     peers: Mutex<HashMap<Key, Bucket>>,
@@ -54,7 +54,7 @@ fn key(peer: Peer) -> Key {
 }
 
 impl Limiter {
-    /// Whether `peer` may try another one.
+    /// Whether `peer` may try another secret.
     pub(super) fn allows(&self, peer: Peer, now: Instant) -> bool {
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers
@@ -62,7 +62,7 @@ impl Limiter {
             .is_none_or(|bucket| bucket.refilled(now).left >= 1.0)
     }
 
-    /// Counts a wrong one.
+    /// Counts a wrong secret.
     pub(super) fn failed(&self, peer: Peer, now: Instant) {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if peers.len() >= MOST_PEERS && !peers.contains_key(&key(peer)) {

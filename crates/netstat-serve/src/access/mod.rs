@@ -1,4 +1,4 @@
-//! Who may look: tokens, sessions, users and peers.
+//! Access control: tokens, sessions, users and peers.
 
 mod limiter;
 mod session;
@@ -20,58 +20,58 @@ pub use token::{Token, TokenError};
 pub(crate) use token::{random_secret, read_text};
 use web_config::Users;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Somebody at this address.
+    /// A client at this IP address.
     Address(IpAddr),
-    /// A process on this computer, with the user that the system says it has.
+    /// A process on this computer, with the user id that the system reports; `None` if it reports none.
     User(Option<u32>),
 }
 
-/// What a request may do.
+/// What a request may access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Everything that is served.
+    /// Everything.
     Allowed,
-    /// Only what is public.
+    /// Only what is public, since the request presented no credentials.
     Unknown,
-    /// What was shown is wrong.
+    /// Nothing, since the credentials are wrong.
     Wrong,
-    /// Too many wrong ones came from there lately.
+    /// Nothing, since too many wrong credentials came from the peer recently.
     Limited,
 }
 
-/// Checks requests.
+/// Checks the access rights of requests.
 #[derive(Debug)]
 pub(crate) struct Access {
     token: Token,
     users: Option<Arc<Users>>,
     sessions: Sessions,
     limiter: Limiter,
-    /// Names by which this computer may be asked, in lower case.
+    /// The host names by which clients may address this computer, in lower case.
     hosts: Vec<String>,
-    /// Whether browsers come over TLS.
+    /// Whether browsers connect over TLS.
     secure: bool,
-    /// The user this process runs as.
+    /// The user id of this process.
     own_user: u32,
 }
 
-/// The name of the cookie.
+/// The name of the session cookie.
 const COOKIE_NAME: &str = "netstat_session";
 
-/// Who may look, as the program was started.
+/// The settings of the access control.
 #[derive(Debug)]
 pub(crate) struct Rules {
     /// The token.
     pub(crate) token: Token,
-    /// Users of the web configuration.
+    /// The users of the web configuration.
     pub(crate) users: Option<Arc<Users>>,
-    /// Names by which this computer may be asked.
+    /// The host names by which clients may address this computer.
     pub(crate) hosts: Vec<String>,
-    /// Whether browsers come over TLS.
+    /// Whether browsers connect over TLS.
     pub(crate) secure: bool,
-    /// The user this process runs as.
+    /// The user id of this process.
     pub(crate) own_user: u32,
 }
 
@@ -88,15 +88,15 @@ impl Access {
         }
     }
 
-    /// Whether people have names and passwords here: then `/metrics` asks for them too.
+    /// Whether users with passwords are configured; `/metrics` then requires one as well.
     pub(crate) fn has_users(&self) -> bool {
         self.users.is_some()
     }
 
-    /// Whether the request asks for this computer by a name of its own. A page whose name was made to point here by its own name
-    /// server (DNS rebinding) is found out by that; an address cannot be taken over in this way.
+    /// Whether the `Host` header names this computer. This detects DNS rebinding, where a page points its own host name
+    /// to this computer; an IP address cannot be taken over in this way.
     pub(crate) fn host_is_own(&self, peer: Peer, headers: &HeaderMap) -> bool {
-        // No browser speaks to a socket in the file system; what does is a proxy or a program that was pointed there.
+        // Browsers do not use Unix sockets; clients of one are proxies or programs that were configured for it.
         if matches!(peer, Peer::User(_)) {
             return true;
         }
@@ -111,7 +111,8 @@ impl Access {
 
     /// Whether a request that changes something comes from a page of this server, or from a program.
     pub(crate) fn same_origin(headers: &HeaderMap) -> bool {
-        // What a page cannot make up. Under this server's own policy for referrers the origin of a form is "null".
+        // Pages cannot forge this header. `Origin` alone does not suffice: under this server's referrer policy, that of
+        // a form is "null".
         match headers.get(HeaderName::from_static("sec-fetch-site")) {
             Some(site) if site == "same-origin" => return true,
             Some(site) if site != "none" => return false,
@@ -126,7 +127,8 @@ impl Access {
             .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host))
     }
 
-    /// What the request may do. Checking a password takes a while on purpose: call it where waiting is allowed.
+    /// Returns what the request may access. Checking a password is deliberately slow; call this only where blocking is
+    /// allowed.
     pub(crate) fn check(&self, peer: Peer, headers: &HeaderMap) -> Verdict {
         if let Peer::User(Some(user)) = peer
             && (user == 0 || user == self.own_user)
@@ -151,7 +153,7 @@ impl Access {
         Verdict::Wrong
     }
 
-    /// Whether a request needs a password checked, which takes a tenth of a second of processor time.
+    /// Whether a password must be checked, which takes a tenth of a second of CPU time.
     pub(crate) fn is_slow(headers: &HeaderMap) -> bool {
         let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok());
         given.is_some_and(|given| {
@@ -161,10 +163,11 @@ impl Access {
         })
     }
 
-    /// Whether `secret` is the token.
+    /// Checks whether `secret` is the token.
     pub(crate) fn check_token(&self, peer: Peer, secret: &str) -> Verdict {
         let right = self.token.matches(secret);
-        // One that this program made cannot be guessed, so that wrong ones of others do not lock its owner out.
+        // A random token cannot be guessed. Accept it even while the peer is limited, so that the wrong attempts of
+        // others do not lock its owner out.
         if right && self.token.is_random() {
             return Verdict::Allowed;
         }
@@ -200,7 +203,7 @@ impl Access {
         Verdict::Wrong
     }
 
-    /// Begins a session; gives the value of `Set-Cookie`. `None` when the system gives no random numbers.
+    /// Begins a session. Returns the value of `Set-Cookie`; `None` if the system provides no random numbers.
     pub(crate) fn begin_session(&self) -> Option<String> {
         let secret = self.sessions.begin()?;
         let secure = if self.secure { "; Secure" } else { "" };
@@ -209,7 +212,7 @@ impl Access {
         ))
     }
 
-    /// Ends the session of the request; gives the value of `Set-Cookie`.
+    /// Ends the session of the request. Returns the value of `Set-Cookie`.
     pub(crate) fn end_session(&self, headers: &HeaderMap) -> String {
         if let Some(cookie) = self.cookie(headers) {
             self.sessions.end(&cookie);
@@ -227,7 +230,7 @@ impl Access {
     }
 }
 
-/// The name or address in a `Host` header, without its port and brackets.
+/// Returns the name or address in a `Host` header, without port and brackets.
 fn host_name(host: &str) -> &str {
     if let Some(rest) = host.strip_prefix('[') {
         return rest.split_once(']').map_or("", |(address, _)| address);

@@ -1,4 +1,4 @@
-//! Sessions of browsers: what a cookie holds instead of the token.
+//! Browser sessions: a cookie holds the secret of a session instead of the token.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +8,19 @@ use subtle::ConstantTimeEq;
 
 use super::token::{digest, random_secret};
 
-/// A session ends after this.
+/// The lifetime of a session.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
-/// So many are kept; the oldest end first.
+/// The maximum number of sessions; above it, the oldest one ends.
 const MOST: usize = 256;
 
-/// Open sessions, the oldest first.
+/// The open sessions, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     open: Mutex<VecDeque<([u8; 32], Instant)>>,
 }
 
 impl Sessions {
-    /// Begins one; gives its secret. `None` when the system gives no random numbers.
+    /// Begins a session and returns its secret; `None` if the system provides no random numbers.
     pub(super) fn begin(&self) -> Option<String> {
         let secret = random_secret()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +31,7 @@ impl Sessions {
         Some(secret)
     }
 
-    /// Whether `secret` is that of an open one.
+    /// Whether `secret` belongs to an open session.
     pub(super) fn holds(&self, secret: &str) -> bool {
         let given = digest(secret);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ impl Sessions {
         found.into()
     }
 
-    /// Ends it.
+    /// Ends the session that `secret` belongs to.
     pub(super) fn end(&self, secret: &str) {
         let given = digest(secret);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

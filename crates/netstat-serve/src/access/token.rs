@@ -1,4 +1,4 @@
-//! The token: made at start, or read from a file.
+//! The access token, created at start or read from a file.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Whoever chooses a token chooses at least so many characters.
+/// The minimum length of a chosen token, in characters.
 const SHORTEST: usize = 16;
-/// No token is longer.
+/// The maximum size of a token file in bytes.
 const LONGEST: u64 = 4096;
 
-/// A secret that opens everything that is served.
+/// The access token: a secret that grants access to everything.
 #[derive(Clone)]
 pub struct Token {
     secret: String,
@@ -28,31 +28,31 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no token.
+/// Why a token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
     #[error("{0}")]
     File(#[from] io::Error),
-    /// It is too short to be safe.
+    /// The token is too short to be secure.
     #[error("the token needs at least {SHORTEST} characters")]
     Short,
-    /// It holds what no header can.
+    /// The token contains characters that are not allowed in a header.
     #[error("the token may hold printable ASCII characters without spaces only")]
     Letters,
-    /// It is longer than any token.
+    /// The file is longer than any token.
     #[error("the file is too long for a token")]
     Long,
-    /// The system gave no random numbers.
+    /// The system provides no random numbers.
     #[error("the system gives no random numbers")]
     Random,
 }
 
 impl Token {
-    /// A new one of 256 random bits.
+    /// Creates a token of 256 random bits.
     ///
     /// # Errors
-    /// [`TokenError::Random`].
+    /// Fails with [`TokenError::Random`] if the system provides no random numbers.
     pub fn random() -> Result<Token, TokenError> {
         let secret = random_secret().ok_or(TokenError::Random)?;
         Ok(Token {
@@ -62,10 +62,10 @@ impl Token {
         })
     }
 
-    /// One that somebody chose.
+    /// Creates a token with a chosen secret.
     ///
     /// # Errors
-    /// When it is too short or holds characters that no header can hold.
+    /// Fails if the secret is too short or contains characters that are not allowed in a header.
     pub fn chosen(secret: &str) -> Result<Token, TokenError> {
         if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::Letters);
@@ -80,10 +80,10 @@ impl Token {
         })
     }
 
-    /// The one in a file; space around it does not count.
+    /// Reads the token from a file; surrounding white space is ignored.
     ///
     /// # Errors
-    /// When the file cannot be read, or as for [`Token::chosen`].
+    /// Fails if the file cannot be read, and in the cases of [`Token::chosen`].
     pub fn from_file(path: &Path) -> Result<Token, TokenError> {
         match read_text(path, LONGEST) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(TokenError::Long),
@@ -92,38 +92,38 @@ impl Token {
         }
     }
 
-    /// The secret itself.
+    /// Returns the secret.
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// Whether this program made it.
+    /// Whether the token was created by [`Token::random`].
     pub(crate) fn is_random(&self) -> bool {
         self.random
     }
 
-    /// Whether `given` is the secret; takes as long for every wrong one.
+    /// Whether `given` is the secret. Takes the same time for every wrong one.
     pub(crate) fn matches(&self, given: &str) -> bool {
         self.digest.ct_eq(&digest(given)).into()
     }
 }
 
-/// 256 random bits that fit into a header and a link.
+/// Returns 256 random bits as text that fits into a header and a URL; `None` if the system provides no random numbers.
 pub(crate) fn random_secret() -> Option<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).ok()?;
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What secrets are compared by: all digests are equally long.
+/// Returns the digest of a secret. Secrets are compared by their digests, which all have the same length.
 pub(super) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// The text of the file at `path`, which may hold up to `longest` bytes. Never reads more, whatever kind of file it is.
+/// Reads the text file at `path`, of at most `longest` bytes. Never reads more, whatever kind of file it is.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::FileTooLarge`] when it is longer.
+/// Returns the error of the system, or [`io::ErrorKind::FileTooLarge`] if the file is longer.
 pub(crate) fn read_text(path: &Path, longest: u64) -> io::Result<String> {
     netstat_os::files::text_named(path, longest)
 }

@@ -1,7 +1,7 @@
-//! The web configuration that Prometheus and its exporters use: users with bcrypt hashes, and TLS.
+//! The web configuration file of Prometheus and its exporters: users with bcrypt hashes, and TLS.
 //!
-//! The file and what it names are read again when they change, so that a renewed certificate needs no new start. A change that cannot be
-//! read is reported and leaves everything as it was.
+//! The file and the files that it names are read again when they change, so that a renewed certificate does not require
+//! a restart. If the new contents are invalid, this is reported and the previous configuration remains in use.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,16 +18,16 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 use super::token::{digest, read_text};
 
-/// No configuration is longer.
+/// The maximum size of the file in bytes.
 const LONGEST: u64 = 1 << 20;
-/// Files are compared with what was read this often at most.
+/// The minimum interval between two checks for changes.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// So many passwords that were right are remembered, so that a scraper does not cost a hash each time.
+/// The maximum number of verified passwords that are cached, so that a scraper does not cost a hash each time.
 const MOST_VERIFIED: usize = 64;
-/// The cost of the hash that names without a user are checked against: that of most files.
+/// The hash cost for unknown user names if there are no hashes to take it from: the most common value.
 const USUAL_COST: u32 = 10;
 
-/// Why a web configuration cannot be used: one line.
+/// The error for a web configuration that cannot be used; one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct WebConfigError {
@@ -42,25 +42,25 @@ fn error(path: &Path, why: impl fmt::Display) -> WebConfigError {
     }
 }
 
-/// What a file says.
+/// The contents of a web configuration.
 #[derive(Debug)]
 struct Content {
     users: HashMap<String, String>,
     tls: Option<Tls>,
 }
 
-/// `tls_server_config`, with paths made absolute.
+/// The `tls_server_config` section, with absolute paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     client: ClientAuth,
     client_authorities: Option<PathBuf>,
-    /// Whether TLS 1.2 is refused.
+    /// Whether TLS 1.2 is rejected.
     only_13: bool,
 }
 
-/// Which certificates clients need.
+/// Which client certificates are required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientAuth {
     None,
@@ -83,7 +83,7 @@ impl fmt::Debug for WebConfig {
 
 struct State {
     tls: Option<Arc<ServerConfig>>,
-    /// The files that were read, as they stood then.
+    /// The files that were read, with their modification times and sizes at that time.
     stamps: Vec<(PathBuf, Stamp)>,
     checked: Instant,
 }
@@ -94,7 +94,7 @@ impl WebConfig {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// When it, or what it names, cannot be used.
+    /// Fails if the file, or a file that it names, cannot be used.
     pub(crate) fn read(path: &Path) -> Result<Self, WebConfigError> {
         let (content, tls, stamps) = load(path)?;
         Ok(WebConfig {
@@ -108,20 +108,21 @@ impl WebConfig {
         })
     }
 
-    /// Its users.
+    /// Returns the users.
     pub(crate) fn users(&self) -> Arc<Users> {
         Arc::clone(&self.users)
     }
 
-    /// Its TLS settings; `None` where it has none.
+    /// Returns the TLS settings; `None` if TLS is not configured.
     pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).tls.clone()
     }
 
-    /// Reads everything again if something has changed. Whether there is TLS stays as it was at start.
+    /// Reads the configuration again if it has changed. TLS cannot be switched on or off in this way.
     ///
     /// # Errors
-    /// When what has changed cannot be used; reported once, and what was in use stays.
+    /// Fails if the changed configuration cannot be used. The error is returned once, and the previous configuration
+    /// remains in use.
     pub(crate) fn refresh(&self) -> Result<(), WebConfigError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.checked.elapsed() < CHECK_EVERY {
@@ -131,7 +132,7 @@ impl WebConfig {
         if state.stamps.iter().all(|(path, stamp)| stamp_of(path) == *stamp) {
             return Ok(());
         }
-        // Whatever comes of it, it is tried again only after the next change.
+        // Whatever the result, try again only after the next change.
         for (path, stamp) in &mut state.stamps {
             *stamp = stamp_of(path);
         }
@@ -164,7 +165,7 @@ fn load(path: &Path) -> Result<Loaded, WebConfigError> {
         files.extend([tls.certificate.clone(), tls.key.clone()]);
         files.extend(tls.client_authorities.clone());
     }
-    // Before they are read: a change in between shows the next time.
+    // Taken before the files are read, so that a change in between is noticed next time.
     let stamps = files
         .into_iter()
         .map(|file| (stamp_of(&file), file))
@@ -274,7 +275,7 @@ fn parse_tls(path: &Path, value: &Yaml<'_>) -> Result<Tls, WebConfigError> {
     })
 }
 
-/// The largest file of certificates or keys that is read, in bytes; the authorities that systems trust take some 220 kB.
+/// The maximum size of a file of certificates or keys in bytes. The authorities that systems trust take some 220 kB.
 const LONGEST_PEM: u64 = 16 << 20;
 
 fn pem(path: &Path) -> Result<Vec<u8>, WebConfigError> {
@@ -320,16 +321,16 @@ fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, WebConfigError> {
     Ok(Arc::new(config))
 }
 
-/// Users with their hashes.
+/// The users with their password hashes.
 pub(crate) struct Users {
     known: Mutex<Known>,
 }
 
 struct Known {
     hashes: Arc<HashMap<String, String>>,
-    /// Digests of pairs of name and password that were right.
+    /// Digests of user name and password pairs that were verified.
     verified: HashSet<[u8; 32]>,
-    /// What names without a user are checked against, so that they take as long as others.
+    /// The hash that unknown user names are checked against, so that they take as long as known ones.
     nobody: Option<String>,
 }
 
@@ -350,7 +351,7 @@ impl Users {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no users.
     pub(crate) fn is_empty(&self) -> bool {
         self.known
             .lock()
@@ -366,7 +367,7 @@ impl Users {
         known.verified.clear();
     }
 
-    /// Whether `user` has this password.
+    /// Whether `password` is the password of `user`.
     pub(crate) fn check(&self, user: &str, password: &str) -> bool {
         let pair = digest(&format!("{}:{user}:{password}", user.len()));
         let (hashes, nobody) = {
@@ -379,7 +380,7 @@ impl Users {
         let right = match (hashes.get(user), nobody) {
             (Some(hash), _) => bcrypt::verify(password, hash).unwrap_or(false),
             (None, Some(hash)) => {
-                // For the time it takes; nobody has this name, whatever comes of it.
+                // Spend the same time as for a known user; the result does not matter.
                 let _ = bcrypt::verify(password, &hash);
                 false
             }
@@ -387,7 +388,7 @@ impl Users {
         };
         if right {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            // Not if the users changed meanwhile.
+            // Cache the result only if the users have not changed in the meantime.
             if Arc::ptr_eq(&known.hashes, &hashes) {
                 if known.verified.len() >= MOST_VERIFIED {
                     known.verified.clear();
@@ -399,7 +400,7 @@ impl Users {
     }
 }
 
-/// A hash at the cost of the others.
+/// Creates a hash with the same cost as the others.
 fn nobody(hashes: &HashMap<String, String>) -> Option<String> {
     let cost = hashes
         .values()

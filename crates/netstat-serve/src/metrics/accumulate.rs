@@ -1,4 +1,4 @@
-//! Counts over all samples, and the families that come of it.
+//! Counts over all samples and builds the metric families.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use netstat_monitor::sample::{Ended, Sample, SocketRow};
 use super::programs::{OTHER, Programs};
 use super::{Family, Histogram, Kind, Value, kernel};
 
-/// Bounds of round trips in seconds: from within a data centre to a satellite and beyond.
+/// The bucket bounds of round-trip times in seconds: from within a data centre to a satellite link and beyond.
 const ROUND_TRIPS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
-/// Bounds of the life of a connection in seconds: from one request to a day.
+/// The bucket bounds of connection lifetimes in seconds: from a single request to a day.
 const LIVES: &[f64] = &[
     0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0,
 ];
-/// Listeners with series of their own.
+/// The maximum number of listeners with series of their own.
 const MOST_LISTENERS: usize = 100;
 
-/// Which side began a connection.
+/// Which side opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Incoming,
@@ -42,7 +42,7 @@ impl Direction {
     }
 }
 
-/// What is counted of one program.
+/// The counts of a program.
 #[derive(Debug, Default)]
 struct Figures {
     connections: [u64; 2],
@@ -52,18 +52,18 @@ struct Figures {
     retransmitted: u64,
 }
 
-/// The audit's last result, for its families.
+/// The result of the last audit, for the metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
-    /// How many there are of each severity.
+    /// The number of findings by severity.
     pub(crate) by_severity: BTreeMap<String, u64>,
 }
 
-/// The severities that an audit's document has.
+/// The severities in an audit document.
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 
 impl Findings {
-    /// Counts the findings of an audit's document; `None` where it is no such document.
+    /// Counts the findings in an audit document; `None` if the document has another form.
     pub(crate) fn read(document: &str) -> Option<Findings> {
         let document: serde_json::Value = serde_json::from_str(document).ok()?;
         let mut by_severity: BTreeMap<String, u64> = SEVERITIES.map(|name| (name.to_owned(), 0)).into();
@@ -80,24 +80,24 @@ impl Findings {
     }
 }
 
-/// What a scrape has besides the samples.
+/// The data of a scrape that does not come from samples.
 #[derive(Debug)]
 pub(crate) struct Beside<'a> {
-    /// The program's version.
+    /// The version of this program.
     pub(crate) version: &'a str,
-    /// When it started, in seconds since 1970.
+    /// When this program started, in seconds since 1970.
     pub(crate) started: f64,
-    /// The kernel's counters.
+    /// The counters of the kernel.
     pub(crate) statistics: &'a ProtocolStatistics,
-    /// The ports that the system hands out by itself: first and last.
+    /// The first and last ephemeral port; `None` if the system does not report them.
     pub(crate) ephemeral: Option<(u16, u16)>,
-    /// What the last audit found; `None` before one ended.
+    /// The result of the last audit; `None` before the first audit has ended.
     pub(crate) findings: Option<&'a Findings>,
     /// How long the last sample took.
     pub(crate) took: Duration,
 }
 
-/// Counts over all samples. Takes them in their order.
+/// Counts over all samples, which must be passed in order.
 #[derive(Debug)]
 pub(crate) struct Accumulator {
     programs: Programs<Figures>,
@@ -107,7 +107,7 @@ pub(crate) struct Accumulator {
     lost: u64,
 }
 
-/// The names of the processes of one sample.
+/// The program names of the processes in a sample.
 struct Names<'a> {
     sample: &'a Sample,
     labels: HashMap<ProcessKey, Arc<str>>,
@@ -145,7 +145,7 @@ impl<'a> Names<'a> {
 }
 
 impl Accumulator {
-    /// One that gives series of their own to `programs` programs.
+    /// Creates an accumulator in which at most `programs` programs have series of their own.
     pub(crate) fn new(programs: usize) -> Self {
         Accumulator {
             programs: Programs::new(programs),
@@ -156,7 +156,7 @@ impl Accumulator {
         }
     }
 
-    /// Counts what happened between `old` and `new`.
+    /// Counts what happened between the samples `old` and `new`.
     pub(crate) fn take(&mut self, old: Option<&Sample>, new: &Sample) {
         let now = new.figures.at;
         let mut names = Names::of(new);
@@ -176,7 +176,7 @@ impl Accumulator {
         self.programs.expire(now);
     }
 
-    /// Bytes and segments of connections that are open, and new ones.
+    /// Counts the bytes and segments of open connections, and new connections.
     fn compare(&mut self, old: &Sample, new: &Sample, names: &mut Names<'_>, listening: &HashSet<u16>) {
         let now = new.figures.at;
         let told: HashSet<u64> = new.passing.ended.iter().map(|end| end.row.id).collect();
@@ -214,7 +214,7 @@ impl Accumulator {
         }
     }
 
-    /// What only events show: short connections, lives, and the last bytes of those that ended.
+    /// Counts what only events show: short connections, lifetimes, and the last bytes of connections that closed.
     fn pass<'a>(&mut self, old: &'a Sample, new: &'a Sample, names: &mut Names<'a>, listening: &HashSet<u16>) {
         let now = new.figures.at;
         let mut past_names = Names::of(old);
@@ -260,7 +260,7 @@ impl Accumulator {
         }
     }
 
-    /// The families for `sample`, the last one that was taken.
+    /// Returns the families for `sample`, which must be the last sample counted.
     pub(crate) fn families(&mut self, sample: &Sample, beside: &Beside<'_>) -> Vec<Family> {
         let mut build = Family::new("netstat_build_info", Kind::Info, "The version that runs");
         build.push(&[("version", beside.version)], Value::Whole(1));
@@ -389,7 +389,7 @@ impl Accumulator {
         ]
     }
 
-    /// The queues of listeners by port and program.
+    /// Returns the queues of listeners by port and program.
     fn queues(&mut self, sample: &Sample) -> [Family; 2] {
         let now = sample.figures.at;
         let mut names = Names::of(sample);
@@ -401,7 +401,7 @@ impl Accumulator {
                 self.listener_overflow += 1;
                 key = (Arc::from(OTHER), OTHER.to_owned());
             }
-            // Of several listeners at one port the fullest counts.
+            // Of several listeners on a port, the one with the fullest queue counts.
             let queue = queues.entry(key).or_default();
             queue[0] = queue[0].max(u64::from(row.receive_queue));
             if let Fact::Known(limit) = row.send_queue {
@@ -432,7 +432,7 @@ impl Accumulator {
 }
 
 impl Figures {
-    /// Adds what went through a connection since `past`, or since it began.
+    /// Adds the traffic of a connection since `past`, or since the connection was opened.
     fn moved(&mut self, past: Option<&SocketRow>, row: &SocketRow) {
         let bytes = past.map_or(row.bytes.map(|_| Default::default()), |past| past.bytes);
         if let (Fact::Known(before), Fact::Known(now)) = (bytes, row.bytes) {
@@ -451,13 +451,13 @@ fn find_row(sample: &Sample, id: u64) -> Option<&SocketRow> {
     sample.sockets.get(place)
 }
 
-/// The TCP ports that listen.
+/// Returns the TCP ports with listeners.
 fn listening(sample: &Sample) -> HashSet<u16> {
     let rows = sample.sockets.iter().filter(|row| row.state == State::Listening);
     rows.map(|row| row.local.port).collect()
 }
 
-/// A connection at a port that listens came in.
+/// Returns the direction of a connection: incoming if its local port has a listener.
 fn direction(row: &SocketRow, listening: &HashSet<u16>) -> Direction {
     match listening.contains(&row.local.port) {
         true => Direction::Incoming,
@@ -465,7 +465,7 @@ fn direction(row: &SocketRow, listening: &HashSet<u16>) -> Direction {
     }
 }
 
-/// The family of addresses as a label.
+/// Returns the address family as a label.
 pub(crate) fn family_name(row: &SocketRow) -> &'static str {
     match row.local.address.is_ipv4() {
         true => "ipv4",
@@ -476,7 +476,7 @@ pub(crate) fn family_name(row: &SocketRow) -> &'static str {
 fn sockets(sample: &Sample) -> Family {
     let mut counts: BTreeMap<(String, &'static str, String), u64> = BTreeMap::new();
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        // What may be asked for in an alert is there from the beginning.
+        // Series that alerts may refer to exist from the beginning.
         let states = State::ALL.iter().filter(|state| **state != State::Bound);
         for state in states.filter(|_| protocol == Protocol::Tcp) {
             for family in ["ipv4", "ipv6"] {

@@ -1,4 +1,4 @@
-//! The formats of `/metrics`: OpenMetrics 1.0.0, and the text format 0.0.4 that differs in few lines.
+//! Encodes `/metrics`: OpenMetrics 1.0.0, and the text format 0.0.4, which differs in few lines.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl Collector for Families {
         for family in self.0.iter().filter(|family| !family.series.is_empty()) {
             let kind = match family.kind {
                 Kind::Counter => MetricType::Counter,
-                // Information keeps its name as it is this way in both formats.
+                // An information metric encoded as a gauge keeps its name in both formats.
                 Kind::Gauge | Kind::Info => MetricType::Gauge,
                 Kind::Histogram => MetricType::Histogram,
             };
@@ -55,20 +55,21 @@ impl One<'_> {
     }
 }
 
-// The trait is needed by name only.
+// Needed only to use the trait by name.
 const _: fn(&prometheus_client::metrics::gauge::Gauge) -> MetricType = EncodeMetric::metric_type;
 
-/// `families` in OpenMetrics 1.0.0.
+/// Encodes `families` in OpenMetrics 1.0.0.
 pub(crate) fn open_metrics(families: &Arc<Vec<Family>>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(Arc::clone(families))));
     let mut out = String::new();
-    // Writing to a string fails only where an encoder does, and these do not.
+    // Writing to a string fails only if an encoder fails, and these do not.
     let _ = prometheus_client::encoding::text::encode(&mut out, &registry);
     out
 }
 
-/// `families` in the text format 0.0.4: there the names of counters end in `_total` everywhere, and nothing marks the end.
+/// Encodes `families` in the text format 0.0.4, in which the names of counters end in `_total` everywhere and nothing
+/// marks the end.
 pub(crate) fn text(families: &Arc<Vec<Family>>) -> String {
     let counters: Vec<&str> = families
         .iter()

@@ -1,13 +1,14 @@
-//! Counters of the kernel that show trouble or load, under names that say what they count.
+//! The counters of the kernel that indicate problems or load, with self-explanatory names.
 
 use netstat_model::counters::{Metric, ProtocolStatistics, meaning};
 
 use super::{Family, Kind, Value};
 
-/// A family: its name without `_total`, then the kernel's group and name of each of its counters with the protocol's label.
+/// A family: its name without `_total`, and for each of its counters the kernel's group, the kernel's name and the
+/// protocol label.
 type Source = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
 
-/// The kernel's groups and names are those of /proc/net/snmp, /proc/net/snmp6 and /proc/net/netstat.
+/// The counters. Groups and names are those of /proc/net/snmp, /proc/net/snmp6 and /proc/net/netstat.
 const SOURCES: &[Source] = &[
     (
         "netstat_kernel_listen_overflows",
@@ -78,7 +79,7 @@ const SOURCES: &[Source] = &[
     ),
 ];
 
-/// The families of the counters that this kernel has.
+/// Returns the families of the counters that this kernel has.
 pub(super) fn families(statistics: &ProtocolStatistics) -> Vec<Family> {
     let value = |group: &str, name: &str| {
         let group = statistics.groups.iter().find(|known| &*known.name == group)?;

@@ -1,4 +1,4 @@
-//! What `/metrics` and OTLP publish: families of series with bounded labels.
+//! The metrics published by `/metrics` and OTLP: families of series with a bounded number of labels.
 
 mod accumulate;
 mod encode;
@@ -11,68 +11,68 @@ use std::sync::Arc;
 pub(crate) use accumulate::{Accumulator, Beside, Findings};
 pub(crate) use encode::{open_metrics, text};
 
-/// A family: the series of one name.
+/// A family: all series with the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Family {
     /// The name without `_total`.
     pub(crate) name: &'static str,
-    /// What it means, in one line.
+    /// The description, in one line.
     pub(crate) help: Cow<'static, str>,
-    /// What kind of figure it is.
+    /// The kind of metric.
     pub(crate) kind: Kind,
-    /// Its series.
+    /// The series.
     pub(crate) series: Vec<Series>,
 }
 
-/// What kind of figure a family has.
+/// The kind of metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Grows only; 0 when the program starts, or counted by the kernel since the system started.
+    /// A value that only grows. It starts at 0 when the program starts, or is counted by the kernel since boot.
     Counter,
-    /// Goes up and down.
+    /// A value that can go up and down.
     Gauge,
-    /// Counts by size.
+    /// Counts of observations by size.
     Histogram,
     /// Labels only; the value is 1.
     Info,
 }
 
-/// Names and values of labels.
+/// The names and values of labels.
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 
-/// One series with its present value.
+/// A series with its current value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
-    /// What distinguishes it from the others of its family.
+    /// The labels that distinguish the series from others of its family.
     pub(crate) labels: Labels,
-    /// Its value.
+    /// The value.
     pub(crate) value: Value,
 }
 
-/// A value.
+/// The value of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// A count or another whole number.
+    /// A count or another integer.
     Whole(u64),
     /// A ratio, or seconds.
     Real(f64),
-    /// Counts of values up to each bound.
+    /// A histogram.
     Buckets(Histogram),
 }
 
-/// Counts of values by size.
+/// Counts of observations by size.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Histogram {
-    /// The upper bounds, rising; above the last there is no bound.
+    /// The upper bounds, in ascending order; the last bucket has no bound.
     pub(crate) bounds: &'static [f64],
-    /// How many values were in each bucket, one more than there are bounds.
+    /// The number of observations per bucket; one more than there are bounds.
     pub(crate) counts: Vec<u64>,
-    /// All values together.
+    /// The sum of all observations.
     pub(crate) sum: f64,
 }
 
 impl Histogram {
-    /// An empty one with these bounds.
+    /// Creates an empty histogram with these bounds.
     pub(crate) fn new(bounds: &'static [f64]) -> Self {
         Histogram {
             bounds,
@@ -81,7 +81,7 @@ impl Histogram {
         }
     }
 
-    /// Counts `value`.
+    /// Adds an observation.
     pub(crate) fn observe(&mut self, value: f64) {
         let at = self.bounds.partition_point(|bound| *bound < value);
         if let Some(count) = self.counts.get_mut(at) {
@@ -92,7 +92,7 @@ impl Histogram {
 }
 
 impl Family {
-    /// A family without series yet.
+    /// Creates a family without series.
     pub(crate) fn new(name: &'static str, kind: Kind, help: impl Into<Cow<'static, str>>) -> Self {
         Family {
             name,
@@ -102,7 +102,7 @@ impl Family {
         }
     }
 
-    /// With one series without labels.
+    /// Adds a single series without labels.
     pub(crate) fn single(mut self, value: Value) -> Self {
         self.push(&[], value);
         self
@@ -116,7 +116,7 @@ impl Family {
         });
     }
 
-    /// How many lines it has in the text format.
+    /// Returns the number of lines in the text format.
     pub(crate) fn lines(&self) -> usize {
         let lines = |series: &Series| match &series.value {
             Value::Buckets(histogram) => histogram.counts.len() + 2,

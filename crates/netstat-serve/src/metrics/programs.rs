@@ -1,5 +1,5 @@
-//! Which programs have series of their own. Names are chosen by whoever runs programs, so there is room for a fixed number of them;
-//! the rest share `other`, and a name that is not seen for a while makes room again.
+//! Decides which programs have series of their own. Users choose the names of programs, so their number is limited: the
+//! rest share the label `other`, and a name that has not been seen for a while is dropped to make room.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use std::time::Duration;
 pub(super) const OTHER: &str = "other";
 /// The label of sockets whose process is not known.
 pub(super) const UNKNOWN: &str = "unknown";
-/// Longer names are cut: a label is kept for ever by whoever collects it.
+/// The maximum length of a label in bytes; longer names are truncated, since collectors store labels permanently.
 const LONGEST: usize = 64;
-/// A program without sockets keeps its series for this long, so that a collector reads its last values.
+/// How long a program without sockets keeps its series, so that a collector reads the final values.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// Figures by program.
@@ -19,7 +19,7 @@ const KEPT: Duration = Duration::from_secs(600);
 pub(super) struct Programs<T> {
     most: usize,
     each: HashMap<Arc<str>, Entry<T>>,
-    /// How many times a program found no room.
+    /// How many times there was no room for a program.
     overflow: u64,
 }
 
@@ -30,7 +30,7 @@ struct Entry<T> {
 }
 
 impl<T: Default> Programs<T> {
-    /// Room for `most` names besides `other` and `unknown`.
+    /// Creates an instance with room for `most` names besides `other` and `unknown`.
     pub(super) fn new(most: usize) -> Self {
         Programs {
             most,
@@ -39,7 +39,7 @@ impl<T: Default> Programs<T> {
         }
     }
 
-    /// The name that stands for `program` from now on.
+    /// Returns the label under which `program` is counted.
     pub(super) fn label(&mut self, program: Option<&[u8]>, now: Duration) -> Arc<str> {
         let Some(program) = program else {
             return self.keep(UNKNOWN, now);
@@ -80,35 +80,35 @@ impl<T: Default> Programs<T> {
         name
     }
 
-    /// The figures of a label that [`Programs::label`] gave.
+    /// Returns the figures of a label that [`Programs::label`] returned.
     pub(super) fn figures(&mut self, label: &str) -> Option<&mut T> {
         self.each.get_mut(label).map(|entry| &mut entry.figures)
     }
 
-    /// Forgets whatever was not seen for a while.
+    /// Removes the labels that have not been seen for a while.
     pub(super) fn expire(&mut self, now: Duration) {
         self.each.retain(|_, entry| now.saturating_sub(entry.seen) <= KEPT);
     }
 
-    /// How many times a program found no room.
+    /// Returns how many times there was no room for a program.
     pub(super) fn overflow(&self) -> u64 {
         self.overflow
     }
 
-    /// All of them, by name.
+    /// Returns all labels and figures, sorted by label.
     pub(super) fn sorted(&self) -> Vec<(&Arc<str>, &T)> {
         let mut all: Vec<_> = self.each.iter().map(|(name, entry)| (name, &entry.figures)).collect();
         all.sort_unstable_by_key(|(name, _)| Arc::clone(name));
         all
     }
 
-    /// All figures, to be changed.
+    /// Returns mutable references to all figures.
     pub(super) fn all(&mut self) -> impl Iterator<Item = &mut T> {
         self.each.values_mut().map(|entry| &mut entry.figures)
     }
 }
 
-/// A program's file name as a label: safe to print, and not too long.
+/// Returns the file name of a program as a label: safe to print, and of limited length.
 fn label(program: &[u8]) -> String {
     let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or(program);
     let mut name = netstat_model::text::escape(name).into_owned();
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(labels, ["a", "b", "other", "a", "other"]);
         assert_eq!(&*programs.label(None, start), "unknown");
         assert_eq!(programs.overflow(), 2);
-        // A while later only "b" is still there.
+        // Later, only "b" is left.
         let later = KEPT + Duration::from_secs(1);
         programs.label(Some(b"b"), later);
         programs.expire(later);

@@ -1,4 +1,4 @@
-//! The messages. Names are those of the semantic conventions 1.44 where they have one.
+//! The OTLP messages. Names follow the semantic conventions 1.44 where those define one.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use crate::live::COLUMNS;
 use crate::metrics::{Family, Kind, Series, Value};
 
-/// The schema of the semantic conventions.
+/// The schema URL of the semantic conventions.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 fn text(value: &str) -> Option<AnyValue> {
@@ -38,7 +38,7 @@ fn resource(host: &str, version: &str) -> Option<Resource> {
         pair("host.name", text(host)),
         pair("os.type", text(std::env::consts::OS)),
     ];
-    // host.id is the machine id of machine-id(5), where there is one.
+    // host.id is the machine id (machine-id(5)), if there is one.
     if let Ok(id) = std::fs::read_to_string("/etc/machine-id") {
         attributes.push(pair("host.id", text(id.trim())));
     }
@@ -56,7 +56,7 @@ fn scope(version: &str) -> Option<InstrumentationScope> {
     })
 }
 
-/// What a family is called in OpenTelemetry: its name, unit, and fixed attributes of its series.
+/// The OpenTelemetry name and unit of a family, and fixed attributes of its series.
 struct Naming {
     name: String,
     unit: &'static str,
@@ -105,7 +105,8 @@ fn attribute(family: &str, label: &str, value: &str) -> KeyValue {
     }
 }
 
-/// Metrics as cumulative sums since `started`, gauges and histograms at `now`, both in nanoseconds since 1970.
+/// Returns the metrics message: cumulative sums since `started`, and gauges and histograms at `now`, both in
+/// nanoseconds since 1970.
 pub(super) fn metrics(
     host: &str,
     version: &str,
@@ -117,7 +118,7 @@ pub(super) fn metrics(
     for family in families.iter().filter(|family| !family.series.is_empty()) {
         let naming = naming(family);
         let made = metric(family, &naming, started, now);
-        // Both directions of process.network.io are one metric.
+        // Both directions of process.network.io belong to one metric.
         let same = metrics.iter_mut().find(|metric| metric.name == made.name);
         match (same.and_then(|metric| metric.data.as_mut()), made.data) {
             (Some(metric::Data::Sum(sum)), Some(metric::Data::Sum(more))) => sum.data_points.extend(more.data_points),
@@ -167,7 +168,7 @@ fn metric(family: &Family, naming: &Naming, started: u64, now: u64) -> Metric {
             aggregation_temporality: cumulative,
             is_monotonic: true,
         }),
-        // The convention has the number of connections as a sum that goes up and down.
+        // The convention defines the number of connections as a non-monotonic sum.
         Kind::Gauge if family.name == "netstat_sockets" => metric::Data::Sum(Sum {
             data_points: family.series.iter().filter_map(point).collect(),
             aggregation_temporality: cumulative,
@@ -208,7 +209,7 @@ fn metric(family: &Family, naming: &Naming, started: u64, now: u64) -> Metric {
     }
 }
 
-/// Logs.
+/// Returns the logs message.
 pub(super) fn logs(host: &str, version: &str, log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
     ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs {
@@ -237,7 +238,7 @@ fn value(json: &Json) -> Option<AnyValue> {
     Some(AnyValue { value: Some(value) })
 }
 
-/// A connection that ended, from its row; `None` for what has no other side.
+/// Returns the log record of a closed connection, given its row; `None` for sockets without a remote address.
 pub(super) fn flow(row: &Json, now: u64) -> Option<LogRecord> {
     const NAMES: &[(&str, &str)] = &[
         ("protocol", "network.transport"),
@@ -277,11 +278,11 @@ pub(super) fn flow(row: &Json, now: u64) -> Option<LogRecord> {
     })
 }
 
-/// A finding of the audit.
+/// Returns the log record of a finding of the audit.
 pub(super) fn finding(finding: &Json, now: u64) -> LogRecord {
     let word = |name: &str| finding.get(name).and_then(Json::as_str);
     let (number, severity) = match word("severity") {
-        // ERROR, WARN and INFO of the log data model.
+        // Severity numbers of the log data model: FATAL, ERROR, WARN and INFO.
         Some("critical") => (21, "FATAL"),
         Some("high") => (17, "ERROR"),
         Some("medium") => (13, "WARN"),

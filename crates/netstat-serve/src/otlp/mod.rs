@@ -1,4 +1,4 @@
-//! Metrics, and on request flows and findings, sent to an OpenTelemetry collector: OTLP over HTTP as protobuf.
+//! Sends metrics and, if configured, flows and findings to an OpenTelemetry collector: OTLP over HTTP with protobuf.
 
 mod messages;
 mod send;
@@ -21,39 +21,39 @@ use crate::provider::{Format, Question};
 
 pub(crate) use send::Client;
 
-/// How to send.
+/// The options of the OTLP sender.
 #[derive(Clone, Debug)]
 pub struct OtlpOptions {
-    /// The collector's address, without `/v1/metrics`.
+    /// The URL of the collector, without `/v1/metrics`.
     pub url: String,
-    /// A file of headers to send along, `Name: value` on each line.
+    /// A file of additional request headers, one `Name: value` per line.
     pub headers: Option<PathBuf>,
-    /// Between two sends.
+    /// The interval between two transmissions.
     pub interval: Duration,
-    /// Whether connections that ended are sent as logs.
+    /// Whether closed connections are sent as logs.
     pub flows: bool,
     /// Whether findings of the audit are sent as logs.
     pub findings: bool,
 }
 
-/// Why nothing can be sent.
+/// Why the OTLP options cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OtlpError {
-    /// The address.
+    /// The URL is invalid.
     #[error("--otlp {0}: http:// or https:// with a host is expected")]
     Url(String),
-    /// The file of headers.
+    /// The file of headers cannot be used: its path and the reason.
     #[error("{0}: {1}")]
     Headers(String, String),
 }
 
-/// A log holds no more records; the oldest are left out and counted.
+/// The maximum number of records per transmission; any further ones are dropped and counted.
 const MOST_RECORDS: usize = 10_000;
 
-/// A file of headers is no longer, in bytes.
+/// The maximum size of a file of headers in bytes.
 const MOST_HEADERS: u64 = 64 << 10;
 
-/// What was sent, for the metrics.
+/// Counts of what was sent, for the metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     sent: AtomicU64,
@@ -62,7 +62,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Its families.
+    /// Returns the metric families of the counts.
     pub(crate) fn families(&self) -> [Family; 2] {
         let mut requests = Family::new(
             "netstat_otlp_requests",
@@ -104,14 +104,14 @@ fn headers(path: &Path) -> Result<Vec<(String, String)>, OtlpError> {
                 && hyper::header::HeaderValue::from_str(value).is_ok();
             match fits {
                 true => Ok((name.to_owned(), value.to_owned())),
-                // Not the line itself: it may hold a secret.
+                // Do not quote the line, which may contain a secret.
                 false => Err(wrong("each line is a header: Name: value".to_owned())),
             }
         })
         .collect()
 }
 
-/// Sends as long as the server runs.
+/// Sends for as long as the server runs.
 pub(crate) async fn run(site: Arc<Site>, client: Arc<Client>, options: OtlpOptions) {
     let sent = &site.otlp;
     let started = nanos();
@@ -166,7 +166,7 @@ async fn changed(frames: &mut Option<Frames>) -> Result<(), ()> {
     }
 }
 
-/// Connections that ended since the last log.
+/// Connections that closed since the last transmission.
 struct Ended {
     live: Arc<Live>,
     records: Vec<LogRecord>,
@@ -194,7 +194,7 @@ impl Ended {
     }
 }
 
-/// Findings that were not sent before.
+/// Returns the findings that have not been sent yet.
 async fn findings(site: &Arc<Site>, told: &mut HashSet<String>) -> Vec<LogRecord> {
     let Some(resource) = site.resources.iter().find(|resource| resource.name == "findings") else {
         return Vec::new();
@@ -204,7 +204,7 @@ async fn findings(site: &Arc<Site>, told: &mut HashSet<String>) -> Vec<LogRecord
         parameters: Vec::new(),
         format: Format::Json,
     };
-    // An audit costs more than a sample: its answer holds for longer.
+    // An audit costs more than a sample, so its answer is cached for longer.
     let keep = Duration::from_millis(resource.keep_millis).max(Duration::from_secs(600));
     let Ok(answer) = site.documents.get(question, keep).await else {
         return Vec::new();

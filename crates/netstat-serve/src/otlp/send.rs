@@ -1,4 +1,4 @@
-//! Sends, and sends again where that may help.
+//! Sends requests to the collector, with retries.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use super::{OtlpError, OtlpOptions, headers};
 
-/// One attempt takes no longer.
+/// The time limit for an attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// The pause before the second attempt; doubled for each further one.
+/// The pause before the second attempt; doubled for each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No pause is longer.
+/// The maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Answers are read so far.
+/// The maximum number of bytes read of a response.
 const MOST_ANSWER: u64 = 64 << 10;
-/// Where systems keep the certificates they trust.
+/// The files in which systems keep trusted certificates.
 const TRUSTED: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
 
-/// The way to a collector.
+/// A client for the collector.
 #[derive(Debug)]
 pub(crate) struct Client {
     agent: ureq::Agent,
@@ -33,17 +33,19 @@ pub(crate) struct Client {
     headers: Vec<(String, String)>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 enum Attempt {
     Accepted,
-    /// Trying again may help, not before this.
+    /// It may be retried, after this time if given.
     Later(Option<Duration>),
     Refused,
 }
 
 impl Client {
+    /// Creates a client.
+    ///
     /// # Errors
-    /// When the address or the headers cannot be used.
+    /// Fails if the URL or the headers cannot be used.
     pub(crate) fn new(options: &OtlpOptions) -> Result<Self, OtlpError> {
         let url = options.url.trim_end_matches('/').to_owned();
         let parsed: Option<Uri> = url.parse().ok();
@@ -62,7 +64,7 @@ impl Client {
             .tls_config(tls)
             .timeout_global(Some(ATTEMPT))
             .http_status_as_error(false)
-            // A token must not follow to another server.
+            // Do not follow redirects, so that credentials never reach another server.
             .max_redirects(0)
             .user_agent("netstat")
             .build();
@@ -73,7 +75,7 @@ impl Client {
         })
     }
 
-    /// Sends `body` to a path, again and again for at most `time`; whether it was accepted.
+    /// Sends `body` to `path`, retrying for at most `time`. Returns whether it was accepted.
     pub(crate) async fn send(self: &Arc<Self>, path: &'static str, body: Vec<u8>, time: Duration) -> bool {
         let end = Instant::now() + time;
         let body = Arc::new(body);
@@ -86,7 +88,7 @@ impl Client {
                 Ok(Attempt::Later(wait)) => wait.unwrap_or_else(|| jittered(pause)),
                 Ok(Attempt::Refused) | Err(_) => return false,
             };
-            // What is newer comes with the next send.
+            // Give up: the next transmission contains newer data.
             if Instant::now() + wait >= end {
                 return false;
             }
@@ -111,25 +113,25 @@ impl Client {
             .get("retry-after")
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let status = answer.status().as_u16();
-        // So that the connection can be used again.
+        // Read the response completely, so that the connection can be reused.
         let _ = answer.body_mut().with_config().limit(MOST_ANSWER).read_to_vec();
         match status {
             200..=299 => Attempt::Accepted,
-            // Those that the protocol says to try again (OTLP 1.x, "Retryable Response Codes").
+            // The retryable response codes of OTLP (OTLP 1.x, "Retryable Response Codes").
             429 | 502 | 503 | 504 => Attempt::Later(after.map(Duration::from_secs)),
             _ => Attempt::Refused,
         }
     }
 }
 
-/// Half to one and a half times `pause`, so that many senders do not come at once.
+/// Returns 0.5 to 1.5 times `pause`, so that many senders do not retry at the same time.
 fn jittered(pause: Duration) -> Duration {
     let mut byte = [128];
     let _ = getrandom::fill(&mut byte);
     pause.mul_f64(0.5 + f64::from(byte[0]) / 256.0)
 }
 
-/// The certificates that this system trusts; those of `SSL_CERT_FILE` where it is set.
+/// Returns the certificates that this system trusts, or those of `SSL_CERT_FILE` if that is set.
 fn trusted() -> RootCerts {
     let named = std::env::var("SSL_CERT_FILE").ok();
     let mut paths = named.as_deref().into_iter().chain(TRUSTED);

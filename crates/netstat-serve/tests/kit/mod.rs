@@ -1,4 +1,4 @@
-//! A server with made-up documents, and clients for it.
+//! A test server with synthetic documents, and clients for it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read, Write};
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 pub(crate) const TOKEN: &str = "token-of-the-tests";
 
-/// Answers with the question itself.
+/// A provider that answers with the question itself.
 pub(crate) struct Echo;
 
-/// What was acknowledged by any server of this program.
+/// The acknowledgements received by any server of this test program.
 pub(crate) static ACKNOWLEDGED: Mutex<Vec<Acknowledgement>> = Mutex::new(Vec::new());
 
 impl Provider for Echo {
@@ -114,7 +114,7 @@ pub(crate) fn start(change: impl FnOnce(&mut Options)) -> Server {
     }
 }
 
-/// The one that most tests share.
+/// Returns the server that most tests share.
 pub(crate) fn shared() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| start(|_| {}))
@@ -140,7 +140,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// That it is a problem document (RFC 9457) of its own status.
+    /// Whether the answer is a problem document (RFC 9457) with the same status.
     pub(crate) fn is_problem(&self) -> bool {
         self.header("content-type") == Some("application/problem+json")
             && self.json()["status"] == self.status
