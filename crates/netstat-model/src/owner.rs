@@ -125,7 +125,7 @@ pub enum FoundBy {
 }
 
 impl FoundBy {
-    /// `row`, `iterator`, `walk` or `event`.
+    /// The name used in output: `row`, `iterator`, `walk` or `event`.
     pub const fn name(self) -> &'static str {
         match self {
             FoundBy::Row => "row",

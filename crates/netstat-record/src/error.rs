@@ -49,7 +49,7 @@ pub enum StoreError {
     Statement(#[from] rusqlite::Error),
 }
 
-/// What an error of SQLite means for a record.
+/// Returns what an SQLite error means for a record.
 fn said(error: &rusqlite::Error) -> String {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, OperationInterrupted};
     match error.sqlite_error_code() {

@@ -493,8 +493,8 @@ fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
             "stretch CROSS JOIN flow INDEXED BY flow_asked_name",
             format!("id >> {SEGMENT_BITS} = +number AND asked_name IN ({numbers})"),
         ),
-        // A process is usually in one segment only, where one lookup finds its flows. Looking at segments pays off only
-        // if most of them can be skipped.
+        // A process is usually in one stretch only, where one lookup finds its flows. Looking at stretches pays off
+        // only if most of them can be skipped.
         Narrow::Process(_) if part => (
             "stretch CROSS JOIN flow INDEXED BY flow_process",
             format!(

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 /// How often the server checks whether it should end and whether a delayed answer is due.
 const TICK: Duration = Duration::from_millis(1);
 
-/// RFC 1035, 3.2.2.
+/// The type of PTR records (RFC 1035, 3.2.2).
 const TYPE_PTR: [u8; 2] = [0, 12];
-/// RFC 1035, 3.2.4.
+/// The class of the Internet (RFC 1035, 3.2.4).
 const CLASS_IN: [u8; 2] = [0, 1];
 /// The length of a message header (RFC 1035, 4.1.1).
 const HEADER: usize = 12;

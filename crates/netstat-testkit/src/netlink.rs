@@ -94,7 +94,7 @@ pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
 
 /// Whether packets to `address` are delivered locally.
 fn has_local_route(address: Ipv6Addr) -> bool {
-    /// `linux/ipv6_route.h`.
+    /// The flag of local routes (`linux/ipv6_route.h`).
     const RTF_LOCAL: u32 = 0x8000_0000;
     let wanted = format!("{:032x} 80 ", address.to_bits());
     let table = std::fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();

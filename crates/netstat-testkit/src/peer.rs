@@ -18,18 +18,18 @@ use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, So
 
 use crate::netlink;
 
-/// RFC 9293, 3.1: FIN.
+/// The FIN flag (RFC 9293, 3.1).
 pub const FIN: u8 = 1;
-/// RFC 9293, 3.1: SYN.
+/// The SYN flag (RFC 9293, 3.1).
 pub const SYN: u8 = 2;
-/// RFC 9293, 3.1: RST.
+/// The RST flag (RFC 9293, 3.1).
 pub const RST: u8 = 4;
-/// RFC 9293, 3.1: ACK.
+/// The ACK flag (RFC 9293, 3.1).
 pub const ACK: u8 = 16;
 
 /// The protocol number of TCP (IANA protocol numbers).
 const IPPROTO_TCP: u8 = 6;
-/// Ethernet types (IEEE 802 numbers at IANA), also the packet socket's protocols.
+/// EtherTypes (IEEE 802 numbers at IANA), which are also the protocols of packet sockets.
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86DD;
 /// The first sequence number of the far end, an arbitrary value.

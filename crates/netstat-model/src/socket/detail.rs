@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Detail {
-    /// A socket that sends and receives ICMP echo only (Linux: `ping` without privilege, `icmp(7)`).
+    /// A socket that sends and receives ICMP echo only (Linux: `ping` without privileges, `icmp(7)`).
     Ping {
         /// The identifier of its echo requests (RFC 792, RFC 4443); 0 if none is assigned.
         identifier: u16,
@@ -96,7 +96,7 @@ pub enum VsockKind {
 }
 
 impl VsockKind {
-    /// `stream`, `dgram` or `seqpacket`.
+    /// The name: `stream`, `dgram` or `seqpacket`.
     pub const fn name(self) -> &'static str {
         match self {
             VsockKind::Stream => "stream",
@@ -146,7 +146,7 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    /// `raw`, `dgram` or `packet`.
+    /// The name: `raw`, `dgram` or `packet`.
     pub const fn name(self) -> &'static str {
         match self {
             PacketKind::Raw => "raw",
@@ -169,7 +169,7 @@ pub enum UnixKind {
 }
 
 impl UnixKind {
-    /// `stream`, `dgram` or `seqpacket`.
+    /// The name: `stream`, `dgram` or `seqpacket`.
     pub const fn name(self) -> &'static str {
         match self {
             UnixKind::Stream => "stream",

@@ -59,7 +59,8 @@ impl FromIterator<Extras> for Extras {
 pub struct Extra {
     /// Milliseconds since the connection entered its state.
     pub time_in_state: Fact<u64>,
-    /// The type-of-service (IPv4) or traffic-class (IPv6) byte of outgoing packets; its upper six bits are the DSCP (RFC 2474).
+    /// The type-of-service (IPv4) or traffic-class (IPv6) byte of outgoing packets; its upper six bits are the DSCP
+    /// (RFC 2474).
     pub tos: Fact<u8>,
     /// The timer that is running.
     pub timer: Fact<Timer>,
@@ -130,7 +131,7 @@ pub enum TimerKind {
 }
 
 impl TimerKind {
-    /// `off`, `on`, `keepalive`, `timewait` or `persist`, as Linux programs call them.
+    /// The name that Linux programs use: `off`, `on`, `keepalive`, `timewait` or `persist`.
     pub const fn name(self) -> &'static str {
         match self {
             TimerKind::Off => "off",

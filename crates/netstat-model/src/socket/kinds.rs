@@ -118,7 +118,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// `IPv4`, `IPv6`, `packet`, `unix`, `vsock`, `netlink` or `xdp`.
+    /// The name: `IPv4`, `IPv6`, `packet`, `unix`, `vsock`, `netlink` or `xdp`.
     pub const fn name(self) -> &'static str {
         match self {
             Family::V4 => "IPv4",
@@ -141,27 +141,27 @@ impl Family {
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
-    /// ESTABLISHED.
+    /// ESTABLISHED: the connection is open.
     Established,
-    /// SYN-SENT.
+    /// SYN-SENT: a connection request was sent and has not been answered.
     SynSent,
-    /// SYN-RECEIVED.
+    /// SYN-RECEIVED: a connection request was received and answered, but the answer is not acknowledged yet.
     SynReceived,
-    /// FIN-WAIT-1.
+    /// FIN-WAIT-1: this side has closed, and the peer has not acknowledged that yet.
     FinWait1,
-    /// FIN-WAIT-2.
+    /// FIN-WAIT-2: this side has closed and the peer has acknowledged that, but has not closed itself.
     FinWait2,
-    /// TIME-WAIT.
+    /// TIME-WAIT: both sides have closed, and the connection is kept for late segments.
     TimeWait,
-    /// CLOSED.
+    /// CLOSED: there is no connection.
     Closed,
-    /// CLOSE-WAIT.
+    /// CLOSE-WAIT: the peer has closed, but this side has not.
     CloseWait,
-    /// LAST-ACK.
+    /// LAST-ACK: both sides have closed, the peer first, and its acknowledgement is missing.
     LastAck,
-    /// LISTEN.
+    /// LISTEN: the socket waits for connection requests.
     Listening,
-    /// CLOSING.
+    /// CLOSING: both sides have closed at the same time, and the peer's acknowledgement is missing.
     Closing,
     /// Bound to a port, but neither listening nor connecting.
     Bound,

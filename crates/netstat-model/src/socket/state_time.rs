@@ -1,4 +1,4 @@
-//! How long a socket has been in its state, and how that is known.
+//! The time that a socket has been in its state, and the source of that time.
 
 /// How long a socket has been in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

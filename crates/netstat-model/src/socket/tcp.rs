@@ -365,7 +365,7 @@ pub enum CongestionPhase {
 }
 
 impl CongestionPhase {
-    /// `open`, `disorder`, `cwr`, `recovery` or `loss`, as Linux calls them.
+    /// The name that Linux uses: `open`, `disorder`, `cwr`, `recovery` or `loss`.
     pub const fn name(self) -> &'static str {
         match self {
             CongestionPhase::Open => "open",

@@ -128,7 +128,7 @@ pub struct Writer {
     words: Numbers<Vec<u8>>,
     programs: Numbers<(Option<Vec<u8>>, Vec<u8>)>,
     first_times: Numbers<(i64, NoveltyKey)>,
-    /// The time range of the flows that the current batch has written, by segment.
+    /// The time range of the flows that the current batch has written, by stretch.
     segments: HashMap<i64, (Millis, Millis)>,
     /// Whether what is written is noted for a fleet.
     pub(crate) shipping: bool,
@@ -369,7 +369,7 @@ impl Writer {
         &self.connection
     }
 
-    /// Extends the time range of the segment that contains the flow `number`.
+    /// Extends the time range of the stretch that contains the flow `number`.
     fn note_time(&mut self, number: i64, flow: &NewFlow) {
         let last = flow.first.saturating_add(i64::try_from(flow.span).unwrap_or(i64::MAX));
         let of = self.segments.entry(number >> schema::SEGMENT_BITS);
