@@ -71,7 +71,7 @@ pub fn resembles_kernel_thread(name: &[u8]) -> bool {
     .any(|known| bare.starts_with(known))
 }
 
-/// Whether `name` is in `list`, on Windows with `.exe` behind it and in any case.
+/// Whether `name` is in `list`. A name with the extension `.exe` is compared without it and ignoring case (Windows).
 fn among(list: &[&str], name: &[u8]) -> bool {
     let (stem, extension) = name.split_at(name.len().saturating_sub(4));
     match extension.eq_ignore_ascii_case(b".exe") {

@@ -89,8 +89,8 @@ impl Locations {
         Ok(Locations { databases })
     }
 
-    /// Checks that the files at `paths` can be databases, without reading them. Intended for command lines that need none
-    /// of their contents.
+    /// Checks that the files at `paths` can be databases, without reading them. Intended for command lines that need
+    /// none of their contents.
     ///
     /// # Errors
     /// Fails with the first file that cannot be used.

@@ -24,7 +24,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     };
     let own = case.facts.namespaces.user.known().is_none_or(|space| space.ours);
     let has = |number: u32| sets.effective.0 & (1 << number) != 0 && sets.ambient.0 & (1 << number) == 0;
-    // cap_dac_override, cap_setuid, cap_net_admin, cap_net_raw, cap_sys_module, cap_sys_ptrace, cap_sys_admin, cap_bpf (linux/capability.h).
+    // cap_dac_override, cap_setuid, cap_net_admin, cap_net_raw, cap_sys_module, cap_sys_ptrace, cap_sys_admin, cap_bpf
+    // (linux/capability.h).
     let held: Vec<&str> = [1, 7, 12, 13, 16, 19, 21, 39]
         .into_iter()
         .filter(|number| has(*number))

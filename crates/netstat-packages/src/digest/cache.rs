@@ -47,9 +47,9 @@ impl Cache {
         Cache::default()
     }
 
-    /// Returns the cache directory of the calling user: `/var/cache/netstat` for root, otherwise
-    /// `$XDG_CACHE_HOME/netstat` or `~/.cache/netstat` (XDG Base Directory Specification 0.8). `None` if neither is an
-    /// absolute path.
+    /// Returns the cache directory of the calling user: `/var/cache/netstat` for root, otherwise the directory `netstat`
+    /// in `$XDG_CACHE_HOME`, `~/.cache` (XDG Base Directory Specification 0.8) or `%LOCALAPPDATA%`, the first of these
+    /// that is an absolute path. `None` if none is.
     pub fn directory() -> Option<PathBuf> {
         if files::own_user() == Some(0) {
             return Some("/var/cache/netstat".into());

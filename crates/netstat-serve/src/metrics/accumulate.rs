@@ -401,7 +401,7 @@ impl Accumulator {
                 self.listener_overflow += 1;
                 key = (Arc::from(OTHER), OTHER.to_owned());
             }
-            // Of several listeners on a port, the one with the fullest queue counts.
+            // Of several listeners on a port, the longest queue and the highest limit count.
             let queue = queues.entry(key).or_default();
             queue[0] = queue[0].max(u64::from(row.receive_queue));
             if let Fact::Known(limit) = row.send_queue {

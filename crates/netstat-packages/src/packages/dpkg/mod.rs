@@ -163,8 +163,8 @@ impl<'a> Installed<'a> {
         Installed { by_name }
     }
 
-    /// Returns the package that a list belongs to. `architecture` is `None` if the file name of the list has none, as for
-    /// packages that can be installed only once.
+    /// Returns the package that a list belongs to. `architecture` is `None` if the file name of the list has none, as
+    /// for packages that can be installed only once.
     fn get(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<Stanza<'a>> {
         let all = self.by_name.get(name)?;
         match architecture {
