@@ -1,9 +1,9 @@
-//! What stat(2) says about a file.
+//! Converts the result of stat(2).
 
 use netstat_model::process::{FileFacts, FileTime};
 use rustix::fs::Stat;
 
-/// What stat(2) says.
+/// Returns the facts that stat(2) reports about a file.
 #[allow(clippy::unnecessary_cast, reason = "the types differ from processor to processor")]
 pub(crate) fn stat_facts(stat: &Stat) -> FileFacts {
     let time = |seconds: i64, nanoseconds: u64| FileTime {

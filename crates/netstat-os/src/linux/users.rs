@@ -1,11 +1,12 @@
-//! Users as the caller's user namespace numbers them: user_namespaces(7).
+//! User ids in the caller's user namespace: user_namespaces(7).
 
 use std::path::Path;
 
 /// `DEFAULT_OVERFLOWUID` of linux/highuid.h.
 const DEFAULT_OVERFLOW: u32 = 65534;
 
-/// The number that stands for users without one in the caller's user namespace; `None` when it numbers all. Below `proc`.
+/// Returns the id that stands for users without a mapping in the caller's user namespace; `None` if all are mapped.
+/// `proc` is where procfs is mounted.
 pub(super) fn unmapped(proc: &Path) -> Option<u32> {
     let map = std::fs::read_to_string(proc.join("self/uid_map")).ok()?;
     if maps_all(&map) {
@@ -16,8 +17,8 @@ pub(super) fn unmapped(proc: &Path) -> Option<u32> {
     Some(number.unwrap_or(DEFAULT_OVERFLOW))
 }
 
-/// Whether a text of `uid_map`, lines of a first number inside, a first outside and a length, numbers every user. The last of
-/// the 32-bit numbers is none.
+/// Whether the text of a `uid_map` maps every user. Its lines contain the first id inside, the first id outside and the
+/// number of ids. The highest 32-bit number is not a valid id.
 fn maps_all(map: &str) -> bool {
     let length = |line: &str| line.split_whitespace().nth(2)?.parse::<u64>().ok();
     map.lines().filter_map(length).sum::<u64>() >= u64::from(u32::MAX)

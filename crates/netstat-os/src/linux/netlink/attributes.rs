@@ -68,7 +68,7 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// One attribute.
+/// A netlink attribute.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::linux) struct Attribute<'a> {
     /// `nla_type` without its flag bits.
@@ -77,8 +77,8 @@ pub(in crate::linux) struct Attribute<'a> {
     pub(in crate::linux) value: &'a [u8],
 }
 
-/// The attributes in a message or a nested attribute; ends after the first malformed one. A rest too short for a header is
-/// padding, as in the kernel's own walk (`nla_ok`).
+/// An iterator over the attributes in a message or a nested attribute. It ends after the first malformed one. Trailing
+/// bytes that are too short for a header are padding, as in the kernel's own iteration (`nla_ok`).
 #[derive(Clone, Debug)]
 pub(in crate::linux) struct Attributes<'a>(pub(in crate::linux) &'a [u8]);
 
@@ -101,29 +101,29 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// `length` rounded up to a multiple of 4 (`NLMSG_ALIGN`, `NLA_ALIGN`).
+/// Returns `length` rounded up to a multiple of 4 (`NLMSG_ALIGN`, `NLA_ALIGN`).
 pub(in crate::linux) const fn aligned(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 
-/// The 16-bit number at `offset`.
+/// Reads a `u16` in host byte order at `offset`; `None` if it is out of bounds.
 pub(in crate::linux) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     let end = offset.checked_add(2)?;
     Some(u16::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
 }
 
-/// The 32-bit number at `offset`.
+/// Reads a `u32` in host byte order at `offset`; `None` if it is out of bounds.
 pub(in crate::linux) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     let end = offset.checked_add(4)?;
     Some(u32::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
 }
 
-/// An attribute's value as a 32-bit number.
+/// Returns the value of an attribute as a 32-bit number.
 pub(in crate::linux) fn number(value: &[u8]) -> Result<u32, Malformed> {
     u32_at(value, 0).ok_or(Malformed("number cut off"))
 }
 
-/// An address of `family`, which must fill `value`.
+/// Returns the address of `family` in `value`, whose length must match.
 pub(in crate::linux) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malformed> {
     let wrong = Malformed("address of the wrong length");
     match family {
@@ -137,7 +137,7 @@ pub(in crate::linux) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malf
     }
 }
 
-/// A text value without its closing NUL. What it holds is not checked: interface names may hold any byte.
+/// Returns a text value without its terminating NUL. The content is not validated: interface names may contain any byte.
 pub(in crate::linux) fn text(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
     &value[..end]

@@ -136,7 +136,7 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     })
 }
 
-/// A decimal number with or without a minus sign that fits.
+/// Parses a signed decimal number; `None` if it is malformed or out of range.
 fn signed_number(digits: &[u8]) -> Option<i32> {
     let (sign, digits) = match digits.strip_prefix(b"-") {
         Some(rest) => (-1, rest),
@@ -145,10 +145,10 @@ fn signed_number(digits: &[u8]) -> Option<i32> {
     i32::try_from(sign * i64::try_from(number(digits)?).ok()?).ok()
 }
 
-/// Why a file of a process could not be read.
+/// Returns the reason why a file of a process could not be read.
 pub(crate) fn why(error: Errno) -> Why {
     match error {
-        // A process that has ended says ESRCH, its removed directory ENOENT.
+        // Reading about a process that has ended results in ESRCH, and its removed directory in ENOENT.
         Errno::NOENT | Errno::SRCH => Why::Gone,
         Errno::ACCESS | Errno::PERM => Why::NotPermitted,
         Errno::TIMEDOUT => Why::NoAnswer,
@@ -156,8 +156,8 @@ pub(crate) fn why(error: Errno) -> Why {
     }
 }
 
-/// The arguments in the text of `/proc/PID/cmdline`, each ended by a NUL (proc_pid_cmdline(5)); what a process has overwritten
-/// may lack the last one.
+/// Parses the arguments in `/proc/PID/cmdline`, each terminated by a NUL (proc_pid_cmdline(5)). The last NUL may be missing
+/// if the process has overwritten them.
 fn arguments(text: &[u8]) -> Vec<Vec<u8>> {
     let text = text.strip_suffix(&[0]).unwrap_or(text);
     if text.is_empty() {

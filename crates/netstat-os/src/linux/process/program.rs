@@ -103,7 +103,8 @@ impl Views {
         }
     }
 
-    /// What is at `path`, in the view in which it is the `running` file; where it is in none, in the process's own.
+    /// Returns the file at `path` and the view it was resolved in: the one in which it is the `running` file or, if it is
+    /// in neither, the process's own.
     fn find(&self, path: &[u8], running: Fact<FileFacts>) -> (&View, Fact<FileFacts>) {
         let own = look(&self.process, path);
         if !is_same(running, own) {
@@ -116,8 +117,8 @@ impl Views {
     }
 }
 
-/// Whether the file with this device and inode stands at the path that the kernel tells, mark and all: it may really be called
-/// `x (deleted)`.
+/// Whether the file with this device and inode is at the path that the kernel reports, including the mark: it may really
+/// be called `x (deleted)`.
 fn stands_at(view: &View, reported: &[u8], device: u64, inode: u64) -> bool {
     let Ok(view) = view else { return false };
     let place = in_root(view, reported, OFlags::PATH | OFlags::NOFOLLOW);
@@ -125,7 +126,7 @@ fn stands_at(view: &View, reported: &[u8], device: u64, inode: u64) -> bool {
     file.is_ok_and(|file| (file.device, file.inode) == (device, inode))
 }
 
-/// What the link `name` in the table of descriptors of a process, whose target is `target`, says.
+/// Returns what the link `name` in the descriptor table of a process, whose target is `target`, refers to.
 pub(super) fn descriptor(dir: &ProcessDir, table: BorrowedFd<'_>, name: &CStr, target: &[u8]) -> Descriptor {
     let parsed = parse_descriptor(target);
     if let Descriptor::Path { deleted: true, .. } = parsed {
@@ -142,7 +143,7 @@ pub(super) fn descriptor(dir: &ProcessDir, table: BorrowedFd<'_>, name: &CStr, t
     parsed
 }
 
-/// Gives mapped files that really are called `x (deleted)` their names.
+/// Corrects the paths of mapped files that really are called `x (deleted)`.
 pub(super) fn name_mapped_files(dir: &ProcessDir, mappings: &mut [Mapping]) {
     let _links = privilege::links_only();
     let mut root: Option<View> = None;
@@ -163,7 +164,7 @@ pub(super) fn name_mapped_files(dir: &ProcessDir, mappings: &mut [Mapping]) {
     }
 }
 
-/// The directories above `path`, the nearest first, up to the root.
+/// Returns the directories above `path`, from the nearest one up to the root.
 fn above(path: &[u8], view: &View) -> Vec<Directory> {
     let mut directories = Vec::new();
     let mut rest = path;
@@ -178,7 +179,7 @@ fn above(path: &[u8], view: &View) -> Vec<Directory> {
     directories
 }
 
-/// What is at `path` below `view`; links and `..` lead nowhere outside it.
+/// Examines the file at `path` below `view`. Symbolic links and `..` do not lead out of it.
 fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
     let view = match view {
         Ok(view) => view,
@@ -191,17 +192,17 @@ fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
 fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     match bounded::open_below(root.as_fd(), path, flags, resolve) {
-        // A part of the path is no directory: nothing is there.
+        // A component of the path is not a directory, so the path does not exist.
         Err(Errno::NOTDIR) => Err(Errno::NOENT),
         other => other,
     }
 }
 
-/// What stat(2) says of the file at `path` below the directory `root`. Links are followed within `root` and never out of it; nothing is
-/// opened for reading.
+/// Returns the facts of stat(2) about the file at `path` below the directory `root`. Symbolic links are followed within
+/// `root` and never out of it. Nothing is opened for reading.
 ///
 /// # Errors
-/// Why it is not known; [`Why::Gone`] when nothing is there.
+/// Returns the reason why they are unknown; [`Why::Gone`] if the path does not exist.
 pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why> {
     let root = open_root(root).map_err(why)?;
     let place = in_root(&root, path, OFlags::PATH).map_err(why)?;

@@ -154,10 +154,10 @@ impl Operation {
     }
 }
 
-/// The program that takes what meets of each of `choices` all operations of at least one term.
+/// Builds the program that selects a socket if, for each of `choices`, all operations of at least one term hold.
 fn all_of(choices: &[Vec<Term>]) -> Vec<u8> {
     let operations = |term: &Term| term.iter().map(Operation::size).sum::<usize>();
-    // Behind each term but the last of a choice stands a jump to the end of the choice.
+    // Each term except the last one of a choice is followed by a jump to the end of the choice.
     let size = |terms: &Vec<Term>| terms.iter().map(|term| operations(term) + OP).sum::<usize>() - OP;
     let whole: usize = choices.iter().map(size).sum();
     let mut program = Vec::with_capacity(whole);
@@ -165,7 +165,7 @@ fn all_of(choices: &[Vec<Term>]) -> Vec<u8> {
         let end = program.len() + size(terms);
         for (at, term) in terms.iter().enumerate() {
             let is_last = at + 1 == terms.len();
-            // Where the last term does not hold, the socket is passed over: four bytes behind the end of all.
+            // If the last term does not hold, the socket is rejected: four bytes beyond the end of the program.
             let next = if is_last {
                 whole + OP
             } else {
@@ -184,7 +184,8 @@ fn all_of(choices: &[Vec<Term>]) -> Vec<u8> {
     program
 }
 
-/// Appends a `struct inet_diag_bc_op`. At most [`MOST_TERMS`] terms of 48 bytes keep every jump within 16 bits.
+/// Appends a `struct inet_diag_bc_op`. As there are at most [`MOST_TERMS`] terms of 48 bytes, every jump fits in 16
+/// bits.
 fn jump(program: &mut Vec<u8>, code: u8, yes: usize, no: usize) {
     program.extend([code, yes as u8]);
     program.extend((no as u16).to_ne_bytes());
@@ -202,8 +203,8 @@ mod tests {
         (program[at], usize::from(program[at + 1]), no)
     }
 
-    /// Whether `address` begins as the `struct inet_diag_hostcond` at the front of `condition`, as the kernel compares
-    /// (inet_diag_bc_run).
+    /// Whether `address` matches the `struct inet_diag_hostcond` at the start of `condition`, in the way the kernel
+    /// compares (inet_diag_bc_run).
     fn host_holds(condition: &[u8], address: IpAddr) -> bool {
         assert_eq!(condition[4..8], [0xff; 4]);
         let bits = usize::from(condition[1]);
@@ -220,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Whether the kernel would take a socket, by the rules at the top of this file.
+    /// Whether the kernel would select a socket, according to the rules at the top of this file.
     fn run(program: &[u8], socket: &Socket) -> bool {
         let (local, foreign) = (socket.local(), socket.foreign());
         let mut at = 0;
@@ -245,7 +246,7 @@ mod tests {
         at == program.len()
     }
 
-    /// What the kernel checks before it takes a program.
+    /// The checks that the kernel makes before it accepts a program.
     fn audit(program: &[u8]) {
         let mut starts = vec![];
         let mut at = 0;
@@ -323,7 +324,7 @@ mod tests {
         let odd = |count: u16| (1..=count).map(|n| (2 * n).to_string()).collect::<Vec<_>>().join(",");
         assert!(for_ask(&with_ports(&odd(64))).is_some());
         assert_eq!(for_ask(&with_ports(&odd(65))), None);
-        // A host whose addresses are not known takes nothing, which no program says.
+        // A host whose addresses are unknown matches nothing, which cannot be expressed as a program.
         let ask = SocketAsk {
             local: "www.example.org".parse().unwrap(),
             ..with_ports("80")
@@ -343,7 +344,7 @@ mod tests {
     }
 
     fn address() -> impl Strategy<Value = IpAddr> {
-        // Few, so that they meet.
+        // Few addresses, so that they collide.
         let v4 = prop_oneof![Just(0x0a00_0001u32), Just(0x0a01_0001), Just(0xc000_0201), any::<u32>()];
         let v6 = prop_oneof![
             Just(1u128),
@@ -372,7 +373,7 @@ mod tests {
             (network(), port).prop_map(|(network, port)| format!("{network}:{port}")),
         ]
         .prop_map(|word| match word.contains("]:") {
-            // Without a port an IPv6 network stands without brackets.
+            // Without a port, an IPv6 network is written without brackets.
             false => word.replace(['[', ']'], ""),
             true => word,
         })
@@ -405,7 +406,8 @@ mod tests {
             }
         }
 
-        /// It never passes over what is wanted, and takes no more but where a mapped address meets a block of IPv6.
+        /// A program never rejects a wanted socket, and selects others only if an IPv4-mapped address meets an IPv6
+        /// network.
         #[test]
         fn takes_what_the_sides_take(
             local in some_sides(),

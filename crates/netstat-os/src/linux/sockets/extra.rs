@@ -1,6 +1,7 @@
-//! What sock_diag reports about a TCP, UDP, RAW or MPTCP socket besides its addresses: the attributes of an answer.
+//! Decodes what sock_diag reports about a TCP, UDP, RAW or MPTCP socket in addition to its addresses: the attributes of
+//! an answer.
 //!
-//! Numbers: `include/uapi/linux/inet_diag.h`, `sock_diag.h`, `mptcp.h`.
+//! For constants, see `include/uapi/linux/inet_diag.h`, `sock_diag.h`, `mptcp.h`.
 
 use netstat_model::{
     CongestionControl, Extra, Extras, Fact, Family, Memory, Protocol, ShortName, State, Timer, TimerKind, UpperLayer,
@@ -13,7 +14,7 @@ use crate::linux::netlink::attributes::{Attributes, Malformed, number, u32_at};
 /// `idiag_timer` of a TIME_WAIT socket.
 pub(super) const TIMER_TIME_WAIT: u8 = 3;
 
-/// Attributes of an answer, and for the first eight, bit `n - 1` of the request's `idiag_ext` to ask for attribute `n`.
+/// The attributes of an answer. For the first eight, bit `n - 1` of `idiag_ext` in the request selects attribute `n`.
 mod attribute {
     pub(super) const INFO: u16 = 2;
     pub(super) const CONG: u16 = 4;
@@ -31,10 +32,10 @@ mod attribute {
     pub(super) const TOKEN_LOCAL: u16 = 2;
 }
 
-/// `TCP_TIMEWAIT_LEN` (`include/net/tcp.h`): how long TIME_WAIT lasts, in milliseconds.
+/// `TCP_TIMEWAIT_LEN` (`include/net/tcp.h`): the duration of TIME_WAIT in milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
 
-/// `idiag_ext`: what the kernel is asked to report besides what it always reports.
+/// Returns `idiag_ext`: which optional attributes the kernel is asked to report.
 pub(super) fn extensions(extras: Extras) -> u8 {
     use attribute::{CONG, INFO, SKMEMINFO, TCLASS, TOS};
     [
@@ -49,13 +50,13 @@ pub(super) fn extensions(extras: Extras) -> u8 {
     .fold(0, |bits, (_, attribute)| bits | 1 << (attribute - 1))
 }
 
-/// What the fixed part of an answer said.
+/// The values in the fixed part of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About {
     pub(super) protocol: Protocol,
     pub(super) family: Family,
     pub(super) state: State,
-    /// Whether it is one of the kernel's small objects, which have nothing more.
+    /// Whether the kernel represents it by a minimal object without further attributes (TIME_WAIT and SYN_RECEIVED).
     pub(super) small: bool,
     /// `idiag_timer`, `idiag_retrans` and `idiag_expires`.
     pub(super) timer: u8,
@@ -63,10 +64,10 @@ pub(super) struct About {
     pub(super) expires: u32,
 }
 
-/// The facts of the groups that were asked for.
+/// Decodes the requested groups of facts.
 ///
 /// # Errors
-/// When an attribute's length is wrong.
+/// Returns an error if the length of an attribute is invalid.
 pub(super) fn parse(about: &About, attributes: &[u8], extras: Extras) -> Result<Extra, Malformed> {
     let mut told = Told::default();
     for attribute in Attributes(attributes) {
@@ -122,7 +123,7 @@ struct Told<'a> {
 }
 
 impl About {
-    /// A fact that small objects do not have; `why` is the reason where another lacks it.
+    /// Converts a value that minimal objects do not have; `why` is the reason if it is missing for another socket.
     fn fact<T>(&self, value: Option<T>, why: Why) -> Fact<T> {
         Fact::from_option(value, if self.small { Why::NotApplicable } else { why })
     }
@@ -139,7 +140,7 @@ impl About {
             4 => TimerKind::Persist,
             _ => return Fact::Unknown(Why::Failed),
         };
-        // A timer that is about to expire may be reported as just past, a number below 0.
+        // A timer that is about to expire may be reported as already expired, as a negative number.
         let expires_ms = if self.expires > i32::MAX as u32 {
             0
         } else {
@@ -154,7 +155,7 @@ impl About {
 
     fn time_in_state(&self) -> Fact<u64> {
         match (self.protocol, self.state) {
-            // The timer is started anew when the peer repeats its FIN (RFC 9293, 3.10.7.4), so does this figure.
+            // The timer, and with it this time, restarts when the peer retransmits its FIN (RFC 9293, 3.10.7.4).
             (Protocol::Tcp, State::TimeWait) if self.timer == TIMER_TIME_WAIT && self.expires <= TIME_WAIT_MS => {
                 Fact::Known((TIME_WAIT_MS - self.expires).into())
             }
@@ -174,13 +175,13 @@ impl Told<'_> {
         };
         extra.tos = about.fact(tos, Why::NotKept);
         extra.v6_only = match about.family {
-            // Told only of sockets that may take packets from anyone (inet_diag_msg_attrs_fill): of others it says nothing.
+            // Reported only for sockets that may receive packets from anybody (inet_diag_msg_attrs_fill).
             Family::V6 => Fact::from_option(self.v6_only, Why::NotApplicable),
             _ => Fact::Unknown(Why::NotApplicable),
         };
-        // Told to CAP_NET_ADMIN only.
+        // Reported only with CAP_NET_ADMIN.
         extra.mark = about.fact(self.mark, Why::NotPermitted);
-        // From Linux 5.8 on, where control groups are built in.
+        // Since Linux 5.8, if control groups are compiled in.
         extra.cgroup = about.fact(self.cgroup, Why::NotSupported);
     }
 
@@ -203,7 +204,7 @@ impl Told<'_> {
         extra.upper_layer = match (about.protocol, self.upper_layer) {
             (Protocol::Tcp, Some(layer)) => Fact::Known(layer),
             (Protocol::Tcp, None) if about.small => Fact::Unknown(Why::NotApplicable),
-            // The kernel reports it, like the mark, to CAP_NET_ADMIN only, so that its absence means something only there.
+            // Like the mark, it is reported only with CAP_NET_ADMIN, so only then does its absence mean anything.
             (Protocol::Tcp, None) if self.mark.is_some() => Fact::Known(UpperLayer::None),
             (Protocol::Tcp, None) => Fact::Unknown(Why::NotPermitted),
             _ => Fact::Unknown(Why::NotApplicable),
@@ -211,7 +212,7 @@ impl Told<'_> {
     }
 }
 
-/// `SK_MEMINFO_*`: nine numbers, eight before Linux 4.6. `None` when there are fewer.
+/// Decodes `SK_MEMINFO_*`: nine numbers, eight before Linux 4.6. `None` if there are fewer.
 pub(super) fn memory(value: &[u8]) -> Option<Memory> {
     let at = |place: usize| u32_at(value, 4 * place);
     Some(Memory {
@@ -227,7 +228,7 @@ pub(super) fn memory(value: &[u8]) -> Option<Memory> {
     })
 }
 
-/// The name of the layer, and what MPTCP reports about its path.
+/// Decodes the name of the upper layer protocol, and what MPTCP reports about its subflow.
 fn upper_layer(value: &[u8]) -> Result<Option<UpperLayer>, Malformed> {
     let (mut name, mut token) = (None, None);
     for attribute in Attributes(value) {
@@ -246,7 +247,7 @@ fn upper_layer(value: &[u8]) -> Result<Option<UpperLayer>, Malformed> {
         }
     }
     Ok(match (name, token) {
-        // A path that is still being opened has no token.
+        // A subflow that is still being established has no token.
         (Some(name), Some(token @ 1..)) if name.as_bytes() == b"mptcp" => Some(UpperLayer::Mptcp { token }),
         (Some(name), _) => Some(UpperLayer::Other(name)),
         (None, _) => None,

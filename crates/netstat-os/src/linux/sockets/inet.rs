@@ -1,6 +1,6 @@
-//! TCP, UDP, RAW and MPTCP through netlink's sock_diag: the binary dump.
+//! TCP, UDP, RAW and MPTCP sockets from sock_diag over netlink, the binary interface.
 //!
-//! Layouts and numbers: `include/uapi/linux/sock_diag.h`, `inet_diag.h`; `sock_diag(7)`.
+//! For layouts and constants, see `include/uapi/linux/sock_diag.h`, `inet_diag.h` and `sock_diag(7)`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,11 +13,11 @@ use super::extra::{self, TIMER_TIME_WAIT};
 use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes};
 use crate::linux::netlink::{Connection, Dump, malformed, push_attribute};
 
-/// `TCPDIAG_GETSOCK`: the older request; one dump walks the TCP table once for both families.
+/// `TCPDIAG_GETSOCK`: the older request. One dump iterates over the TCP table once for both families.
 const TCPDIAG_GETSOCK: u16 = 18;
-/// `SOCK_DIAG_BY_FAMILY`: the newer request, one family and protocol each.
+/// `SOCK_DIAG_BY_FAMILY`: the newer request, for one family and protocol.
 pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// `SOCK_DESTROY`: a socket is closed for its program (Linux 4.5, `CONFIG_INET_DIAG_DESTROY`).
+/// `SOCK_DESTROY`: closes a socket on behalf of its program (Linux 4.5, `CONFIG_INET_DIAG_DESTROY`).
 const SOCK_DESTROY: u16 = 21;
 /// `sizeof(struct inet_diag_msg)`.
 const DIAG_MESSAGE: usize = 72;
@@ -28,30 +28,30 @@ const IPPROTO_DCCP: u8 = 33;
 const IPPROTO_SCTP: u8 = 132;
 const IPPROTO_UDPLITE: u8 = 136;
 const IPPROTO_MPTCP: u32 = 262;
-/// Attributes of a request: a program of `bytecode` that chooses sockets in the kernel; a protocol above 255.
+/// Attributes of a request: a filter program ([`super::bytecode`]), and a protocol number above 255.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
-/// Attribute of an answer: the addresses of the other side of an SCTP association.
+/// Attribute of an answer: the peer addresses of an SCTP association.
 const INET_DIAG_PEERS: u16 = 13;
 
-/// What one dump asks for.
+/// The table that a dump reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
-    /// TCP, both families in one walk.
+    /// TCP of both families in one pass.
     Tcp,
-    /// TCP over one family.
+    /// TCP of one family.
     Tcp4,
     Tcp6,
-    /// UDP over one family.
+    /// UDP of one family.
     Udp4,
     Udp6,
-    /// Raw sockets of one family, without those of `ping`.
+    /// Raw sockets of one family, without ping sockets.
     Raw4,
     Raw6,
-    /// MPTCP over one family.
+    /// MPTCP of one family.
     Mptcp4,
     Mptcp6,
-    /// One of the further transports over one family.
+    /// One of the other transport protocols, of one family.
     Further4(Protocol),
     Further6(Protocol),
 }
@@ -75,8 +75,8 @@ impl Table {
     }
 }
 
-/// `sdiag_protocol`. 0 for MPTCP, whose number has nine bits: it is in an attribute, and a kernel that does not know that
-/// one finds no protocol 0.
+/// Returns `sdiag_protocol`. 0 for MPTCP, whose number has nine bits and is sent in an attribute; a kernel that does
+/// not know the attribute finds no protocol 0.
 fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => IPPROTO_TCP,
@@ -85,28 +85,28 @@ fn protocol_number(protocol: Protocol) -> u8 {
         Protocol::UdpLite => IPPROTO_UDPLITE,
         Protocol::Sctp => IPPROTO_SCTP,
         Protocol::Dccp => IPPROTO_DCCP,
-        // The others are of other families.
+        // The others belong to other families.
         _ => 0,
     }
 }
 
-/// What is asked of the kernel.
+/// The parameters of a dump.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'a> {
     pub(super) table: Table,
-    /// Only sockets in these states.
+    /// Selects the sockets in these states.
     pub(super) states: StateSet,
-    /// Only the sockets that this program of [`super::bytecode`] takes. Its length is at most `u16::MAX - 4`.
+    /// A filter program of [`super::bytecode`], of at most `u16::MAX - 4` bytes; `None` to select all.
     pub(super) program: Option<&'a [u8]>,
-    /// Which groups of [`netstat_model::Extra`] are wanted.
+    /// The requested groups of [`netstat_model::Extra`].
     pub(super) extras: Extras,
 }
 
-/// Dumps a table; every socket that `question` asks for goes to `found`.
+/// Dumps a table, and passes every socket that `question` selects to `found`.
 ///
 /// # Errors
-/// What the kernel answered (`EPERM`, `ENOENT` where the module is missing, `EINVAL` for a program it does not know all
-/// operations of), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`EPERM`, `ENOENT` if the module is missing, `EINVAL` for a program with unknown
+/// operations), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, question: &Question<'_>, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     let (kind, body) = request(question);
     let (protocol, extras) = (question.table.protocol(), question.extras);
@@ -118,13 +118,14 @@ pub(super) fn dump(diag: &mut Connection, question: &Question<'_>, mut found: im
     })
 }
 
-/// Whether the very connection `socket` still exists and belongs to a descriptor as before: asked for by its addresses and
-/// cookie, some microseconds.
+/// Whether exactly the connection `socket` still exists and still belongs to a file. It is looked up by its addresses
+/// and cookie, which takes some microseconds.
 ///
-/// Only for connected TCP sockets: of several listeners or UDP sockets on one port the kernel looks up but one.
+/// Only for connected TCP sockets, because the kernel looks up only one of several listeners or UDP sockets on the same
+/// port.
 ///
 /// # Errors
-/// What the kernel answered but for "no such socket", or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel, except for "no such socket", or `InvalidData` for a malformed answer.
 pub(super) fn exists(diag: &mut Connection, socket: &Socket) -> io::Result<bool> {
     let mut exists = false;
     let answer = diag.ask(SOCK_DIAG_BY_FAMILY, &exact_body(socket), |answer| {
@@ -134,21 +135,21 @@ pub(super) fn exists(diag: &mut Connection, socket: &Socket) -> io::Result<bool>
     });
     match answer {
         Ok(()) => Ok(exists),
-        // ENOENT: nobody at these addresses; ESTALE: somebody else.
+        // ENOENT: no socket has these addresses; ESTALE: another one has them.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESTALE)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Has the kernel close the very `socket`: by its addresses and cookie.
+/// Makes the kernel close exactly `socket`, identified by its addresses and cookie.
 ///
 /// # Errors
-/// What the kernel answered.
+/// Returns the error of the kernel.
 pub(super) fn destroy(diag: &mut Connection, socket: &Socket) -> io::Result<()> {
     diag.order(SOCK_DESTROY, &exact_body(socket))
 }
 
-/// `struct inet_diag_req_v2` for one socket: family, protocol, ext, pad, states, id.
+/// Builds `struct inet_diag_req_v2` for one socket: family, protocol, ext, pad, states, id.
 fn exact_body(socket: &Socket) -> Vec<u8> {
     let (local, foreign) = (socket.local(), socket.foreign());
     let family = match socket.family() {
@@ -157,7 +158,7 @@ fn exact_body(socket: &Socket) -> Vec<u8> {
     };
     let mut body = vec![family, protocol_number(socket.protocol()), 0, 0];
     if socket.protocol() == Protocol::Raw {
-        // struct inet_diag_req_raw: the protocol above IP is in `pad`; all of them fit.
+        // struct inet_diag_req_raw: the protocol number is in `pad`.
         body[3] = local.port as u8;
     }
     body.extend(u32::MAX.to_ne_bytes());
@@ -172,7 +173,7 @@ fn exact_body(socket: &Socket) -> Vec<u8> {
         body.extend(bytes);
     }
     body.extend(socket.interface().map_or(0, u32::from).to_ne_bytes());
-    // INET_DIAG_NOCOOKIE is all ones.
+    // INET_DIAG_NOCOOKIE has all bits set.
     let cookie = socket.cookie().map_or(u64::MAX, u64::from);
     body.extend((cookie as u32).to_ne_bytes());
     body.extend(((cookie >> 32) as u32).to_ne_bytes());
@@ -182,7 +183,7 @@ fn exact_body(socket: &Socket) -> Vec<u8> {
     body
 }
 
-/// Kind and body of the request for `question`.
+/// Returns the message type and body of the request for `question`.
 fn request(question: &Question<'_>) -> (u16, Vec<u8>) {
     let extensions = extra::extensions(question.extras);
     let states = question.states.bits().to_ne_bytes();
@@ -190,7 +191,8 @@ fn request(question: &Question<'_>) -> (u16, Vec<u8>) {
     let mut body = Vec::with_capacity(128);
     let kind = match table {
         Table::Tcp => {
-            // struct inet_diag_req: family, src_len, dst_len, ext, id (48 bytes), states, dbs. The kernel ignores the family.
+            // struct inet_diag_req: family, src_len, dst_len, ext, id (48 bytes), states, dbs. The kernel ignores the
+            // family.
             body.extend([0, 0, 0, extensions]);
             body.extend([0; 48]);
             body.extend(states);
@@ -205,7 +207,7 @@ fn request(question: &Question<'_>) -> (u16, Vec<u8>) {
             SOCK_DIAG_BY_FAMILY
         }
     };
-    // Both requests end at a multiple of 4, where an attribute may begin.
+    // The size of both requests is a multiple of 4, so attributes can follow.
     if table.protocol() == Protocol::Mptcp {
         push_attribute(&mut body, INET_DIAG_REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
     }
@@ -215,7 +217,7 @@ fn request(question: &Question<'_>) -> (u16, Vec<u8>) {
     (kind, body)
 }
 
-/// One `struct inet_diag_msg` with its attributes. `None` for an address family or a state that is not shown.
+/// Decodes one `struct inet_diag_msg` with its attributes. `None` for an address family or a state that is not shown.
 pub(super) fn parse(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Result<Option<Socket>> {
     let Some((message, attributes)) = answer.split_first_chunk::<DIAG_MESSAGE>() else {
         return Err(malformed("a socket message is too short"));
@@ -267,7 +269,7 @@ pub(super) fn parse(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Re
     Ok(Some(socket.with_extra(extra::parse(&about, attributes, extras)?)))
 }
 
-/// The state of an SCTP socket or association. `None` for the socket that an association belongs to where the message adds
+/// Returns the state of an SCTP socket or association. `None` for the socket of an association if its message adds
 /// nothing to that of the association, which follows (`sctp_sock_dump` in the kernel's net/sctp/diag.c).
 fn sctp_state(message: &[u8; DIAG_MESSAGE], attributes: &[u8]) -> io::Result<Option<State>> {
     let mut is_association = false;
@@ -275,8 +277,8 @@ fn sctp_state(message: &[u8; DIAG_MESSAGE], attributes: &[u8]) -> io::Result<Opt
         is_association |= attribute?.kind == INET_DIAG_PEERS;
     }
     if is_association {
-        // `enum sctp_state` of include/net/sctp/constants.h: closed, cookie wait, cookie echoed, established, shutdown pending,
-        // sent, received, acknowledged; in the terms of TCP, whose states they correspond to.
+        // `enum sctp_state` in include/net/sctp/constants.h: closed, cookie wait, cookie echoed, established, shutdown
+        // pending, sent, received, acknowledged. They are mapped to the corresponding states of TCP.
         return Ok(Some(match message[1] {
             0 => State::Closed,
             1 | 2 => State::SynSent,
@@ -295,13 +297,14 @@ fn sctp_state(message: &[u8; DIAG_MESSAGE], attributes: &[u8]) -> io::Result<Opt
     })
 }
 
-/// Whether a message is about one of the kernel's small objects. TIME_WAIT (also in its FIN_WAIT_2 form) and SYN_RECEIVED are
-/// such: they carry no user, the field is 0 (inet_twsk_diag_fill, inet_req_diag_fill), which must not read as root.
+/// Whether a message describes a minimal object of the kernel: TIME_WAIT (also in the substate FIN_WAIT_2) and
+/// SYN_RECEIVED. Such an object has no user; the field is 0 (inet_twsk_diag_fill, inet_req_diag_fill), which must not
+/// be mistaken for root.
 fn is_small(message: &[u8; DIAG_MESSAGE], state: State) -> bool {
     message[2] == TIMER_TIME_WAIT || state == State::SynReceived || state == State::TimeWait
 }
 
-/// `N` bytes at `at`; the callers' offsets are constants inside a message.
+/// Returns `N` bytes at offset `at`; all callers use constant offsets within a message.
 fn array<const N: usize>(message: &[u8; DIAG_MESSAGE], at: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&message[at..at + N]);
@@ -320,7 +323,7 @@ pub(super) mod tests {
     use netstat_model::{Fact, Why};
     use proptest::prelude::*;
 
-    /// A listening IPv4 socket as the kernel lays it out.
+    /// A listening IPv4 socket in the kernel's format.
     pub(in crate::linux::sockets) fn listener() -> Vec<u8> {
         let mut body = vec![AF_INET, 10, 0, 0];
         body.extend(443u16.to_be_bytes());
@@ -434,7 +437,7 @@ pub(super) mod tests {
         };
         assert_eq!(sctp(10, 0, false), Some(State::Listening));
         assert_eq!(sctp(7, 0, false), Some(State::Bound));
-        // The parent of an association says nothing that the association does not.
+        // The socket of an association reports nothing that the association does not.
         assert_eq!(sctp(1, 40_000, false), None);
         assert_eq!(sctp(3, 40_000, true), Some(State::Established));
         assert_eq!(sctp(1, 40_000, true), Some(State::SynSent));

@@ -1,12 +1,12 @@
-//! `struct mptcp_info`: what the kernel reports about an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels append
-//! fields.
+//! Decodes `struct mptcp_info`, which describes an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels
+//! append fields.
 
 use netstat_model::{Fact, Mptcp, State, TcpInfo, TcpMetric, Why};
 
 /// `mptcpi_flags`, `MPTCP_INFO_FLAG_FALLBACK`.
 const FALLBACK: u32 = 1;
 
-/// Offsets of the figures that MPTCP keeps for all of its paths together, 8 bytes wide where the figure may be.
+/// The offsets and sizes in bytes of the metrics that MPTCP keeps for all of its subflows together.
 const FIELDS: [(TcpMetric, usize, usize); 8] = [
     (TcpMetric::RetransmitsTotal, 44, 4),
     (TcpMetric::BytesRetransmitted, 48, 8),
@@ -18,7 +18,7 @@ const FIELDS: [(TcpMetric, usize, usize); 8] = [
     (TcpMetric::LastAckReceived, 92, 4),
 ];
 
-/// What only MPTCP has.
+/// Decodes what is specific to MPTCP.
 pub(super) fn parse(info: &[u8], state: State) -> Fact<Mptcp> {
     if state == State::Listening {
         return Fact::Unknown(Why::NotApplicable);
@@ -34,7 +34,7 @@ pub(super) fn parse(info: &[u8], state: State) -> Fact<Mptcp> {
     Fact::from_option(read(), Why::NotSupported)
 }
 
-/// The figures that a TCP connection has too.
+/// Decodes the metrics that TCP connections have as well.
 pub(super) fn metrics(info: &[u8], state: State) -> TcpInfo {
     let mut figures = TcpInfo::unknown(Why::NotApplicable);
     if state == State::Listening {

@@ -1,6 +1,6 @@
-//! Sockets between programs and the kernel: sock_diag's `netlink_diag`.
+//! Netlink sockets, which connect programs with the kernel, from sock_diag's `netlink_diag`.
 //!
-//! Layouts: `include/uapi/linux/netlink_diag.h`.
+//! For layouts, see `include/uapi/linux/netlink_diag.h`.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -26,7 +26,7 @@ const MESSAGE: usize = 28;
 /// Dumps all netlink sockets.
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     // struct netlink_diag_req: family, protocol, pad, inode, show, cookie.
     let mut body = vec![AF_NETLINK, EVERY_PROTOCOL, 0, 0, 0, 0, 0, 0];
@@ -38,7 +38,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
     })
 }
 
-/// One `struct netlink_diag_msg` with its attributes.
+/// Decodes one `struct netlink_diag_msg` with its attributes.
 pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("a netlink socket's message is too short"));

@@ -1,6 +1,7 @@
-//! Packet sockets: sock_diag's `packet_diag`, or `/proc/net/packet`.
+//! Packet sockets, from sock_diag's `packet_diag` or `/proc/net/packet`.
 //!
-//! Layouts: `include/uapi/linux/packet_diag.h`; the columns of the text table: `packet_seq_show` in `net/packet/af_packet.c`.
+//! For layouts, see `include/uapi/linux/packet_diag.h`, and `packet_seq_show` in `net/packet/af_packet.c` for the
+//! columns of the text table.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -33,7 +34,7 @@ const SOCK_PACKET: u8 = 10;
 /// Dumps all packet sockets.
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     // struct packet_diag_req: family, protocol, pad, inode, show, cookie.
     let mut body = vec![AF_PACKET, 0, 0, 0, 0, 0, 0, 0];
@@ -45,7 +46,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
     })
 }
 
-/// One `struct packet_diag_msg` with its attributes.
+/// Decodes one `struct packet_diag_msg` with its attributes.
 pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("a packet socket's message is too short"));
@@ -55,7 +56,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     for attribute in Attributes(attributes) {
         let attribute = attribute?;
         match attribute.kind {
-            // struct packet_diag_info begins with the interface's index.
+            // struct packet_diag_info begins with the index of the interface.
             PACKET_DIAG_INFO => interface = number(attribute.value)?,
             PACKET_DIAG_UID => user = Some(number(attribute.value)?),
             PACKET_DIAG_MEMINFO => memory = extra::memory(attribute.value),
@@ -75,7 +76,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     Ok(row.socket(extras, Why::NotSupported))
 }
 
-/// What both sources have.
+/// The data that both sources have.
 struct Row {
     kind: u8,
     ethertype: u16,
@@ -87,13 +88,13 @@ struct Row {
 }
 
 impl Row {
-    /// The socket; `no_memory` is the reason where its memory was not reported.
+    /// Converts to a socket; `no_memory` is the reason if its memory was not reported.
     fn socket(&self, extras: Extras, no_memory: Why) -> Socket {
         let nowhere = Ipv4Addr::UNSPECIFIED.into();
         let kind = match self.kind {
             SOCK_DGRAM => PacketKind::Datagram,
             SOCK_PACKET => PacketKind::Old,
-            // SOCK_RAW: there are no others (packet_create).
+            // SOCK_RAW: there are no other types (packet_create).
             _ => PacketKind::Raw,
         };
         let socket = Socket::new(&SocketFacts {
@@ -108,7 +109,7 @@ impl Row {
             inode: self.inode,
             user: self.user,
             cookie: self.cookie,
-            // As elsewhere: bytes that the program has not read yet, with what the kernel needs beside them.
+            // As for other sockets: unread bytes, with the kernel's overhead.
             receive_queue: self.memory.map_or(0, |memory| memory.receive),
             send_queue: self.memory.map(|memory| memory.transmit),
         })
@@ -123,7 +124,7 @@ impl Row {
     }
 }
 
-/// The facts of a socket that has none but its memory.
+/// Returns the facts of a socket that has none except its memory.
 pub(super) fn only_memory(extras: Extras, memory: Fact<Memory>) -> Extra {
     let mut extra = Extra::default();
     if extras.contains(Extras::BASIC) {
@@ -131,7 +132,7 @@ pub(super) fn only_memory(extras: Extras, memory: Fact<Memory>) -> Extra {
         extra.timer = Fact::Unknown(Why::NotApplicable);
         extra.tos = Fact::Unknown(Why::NotApplicable);
         extra.v6_only = Fact::Unknown(Why::NotApplicable);
-        // The kernel keeps them, but reports them for IP sockets only.
+        // The kernel keeps them, but reports them only for IP sockets.
         extra.mark = Fact::Unknown(Why::NotSupported);
         extra.cgroup = Fact::Unknown(Why::NotSupported);
     }
@@ -149,12 +150,12 @@ pub(super) fn only_memory(extras: Extras, memory: Fact<Memory>) -> Extra {
     extra
 }
 
-/// Reads the whole text table; each socket goes to `found`.
+/// Parses the whole text table and passes each socket to `found`.
 ///
 /// # Errors
-/// The first line that does not parse; the sockets of the lines before it have been delivered.
+/// Returns the first line that cannot be parsed; the sockets in the lines before it have been passed to `found`.
 pub fn parse_table(table: &[u8], extras: Extras, found: &mut dyn FnMut(Socket)) -> Result<(), BadLine> {
-    // The first line is the heading.
+    // The first line contains the headings.
     for (index, line) in table.split(|&byte| byte == b'\n').enumerate().skip(1) {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -165,13 +166,13 @@ pub fn parse_table(table: &[u8], extras: Extras, found: &mut dyn FnMut(Socket)) 
     Ok(())
 }
 
-/// `sk RefCnt Type Proto Iface R Rmem User Inode`: Proto is hexadecimal.
+/// Parses `sk RefCnt Type Proto Iface R Rmem User Inode`; Proto is hexadecimal.
 fn parse_line(line: &[u8]) -> Option<Row> {
     let line = std::str::from_utf8(line).ok()?;
     let mut fields = line.split_ascii_whitespace().skip(2);
     let kind = fields.next()?.parse().ok()?;
     let ethertype = u16::from_str_radix(fields.next()?, 16).ok()?;
-    // A socket that is unbound shows -1 or 0.
+    // An unbound socket shows -1 or 0.
     let interface: i64 = fields.next()?.parse().ok()?;
     let mut fields = fields.skip(2);
     Some(Row {

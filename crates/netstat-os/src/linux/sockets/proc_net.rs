@@ -1,28 +1,28 @@
-//! Sockets through `/proc/net/{tcp,udp,raw,icmp}` and those of IPv6: the text tables, where netlink is refused, and for the
-//! sockets of `ping`, which netlink does not list.
+//! Sockets from the text tables `/proc/net/{tcp,udp,raw,icmp}` and their IPv6 counterparts. They are used if netlink is
+//! refused, and for ping sockets, which netlink does not list.
 //!
-//! Format: `Documentation/networking/proc_net_tcp.rst`; addresses are 32-bit words in the machine's byte order, written in
-//! hexadecimal (`get_tcp4_sock`, `get_tcp6_sock` in `net/ipv4/tcp_ipv4.c` and `net/ipv6/tcp_ipv6.c`).
+//! For the format, see `Documentation/networking/proc_net_tcp.rst`. Addresses are 32-bit words in host byte order,
+//! written in hexadecimal (`get_tcp4_sock`, `get_tcp6_sock` in `net/ipv4/tcp_ipv4.c` and `net/ipv6/tcp_ipv6.c`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netstat_model::{Detail, Extra, Extras, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
 
-/// A line that does not have the documented form.
+/// The error for a line that does not have the documented format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not in the documented form")]
 pub struct BadLine {
-    /// The number of the line, from 1.
+    /// The number of the line, starting at 1.
     pub line: usize,
 }
 
-/// Reads one whole table; each socket goes to `found`.
+/// Parses a whole table and passes each socket to `found`.
 ///
-/// The table has neither the interface a socket is bound to, nor its cookie, nor the limit of an accept queue, nor
-/// ports that are only bound.
+/// The table contains neither the interface that a socket is bound to, nor its cookie, nor the limit of an accept
+/// queue, nor sockets that are only bound.
 ///
 /// # Errors
-/// The first line that does not parse; the sockets of the lines before it have been delivered.
+/// Returns the first line that cannot be parsed; the sockets in the lines before it have been passed to `found`.
 pub fn parse(
     table: &[u8],
     protocol: Protocol,
@@ -45,7 +45,7 @@ fn parse_lines(
     family: Family,
     found: &mut dyn FnMut(SocketFacts),
 ) -> Result<(), BadLine> {
-    // The first line is the heading.
+    // The first line contains the headings.
     for (index, line) in table.split(|&byte| byte == b'\n').enumerate().skip(1) {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -58,13 +58,13 @@ fn parse_lines(
     Ok(())
 }
 
-/// Reads the whole table `icmp` or `icmp6` of the sockets by which `ping` works without privilege. The kernel reports the
-/// identifier of their echo requests as the port.
+/// Parses the whole table `icmp` or `icmp6` of ping sockets, which allow `ping` to work without privileges. The kernel
+/// reports the identifier of their echo requests as the port.
 ///
 /// # Errors
-/// As [`parse`].
+/// Same as for [`parse`].
 pub fn parse_ping(table: &[u8], family: Family, extras: Extras, found: &mut dyn FnMut(Socket)) -> Result<(), BadLine> {
-    /// The numbers of ICMP and ICMPv6 above IP (IANA, Protocol Numbers).
+    /// The protocol numbers of ICMP and ICMPv6 (IANA, Protocol Numbers).
     const ICMP: u16 = 1;
     const ICMP_V6: u16 = 58;
     parse_lines(table, Protocol::Raw, family, &mut |mut facts| {
@@ -78,7 +78,7 @@ pub fn parse_ping(table: &[u8], family: Family, extras: Extras, found: &mut dyn 
     })
 }
 
-/// The tables have none of it.
+/// Returns the facts that the tables do not contain, all unknown.
 fn no_extra(extras: Extras) -> Extra {
     const WHY: Why = Why::NotSupported;
     let mut extra = Extra::default();
@@ -104,7 +104,7 @@ fn no_extra(extras: Extras) -> Extra {
     extra
 }
 
-/// One line; `Some(None)` for a state that is not shown.
+/// Parses a line; `Some(None)` for a state that is not shown.
 fn parse_line(line: &[u8], protocol: Protocol, family: Family) -> Option<Option<SocketFacts>> {
     let mut fields = line.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
     fields.next()?.strip_suffix(b":")?;
@@ -120,9 +120,9 @@ fn parse_line(line: &[u8], protocol: Protocol, family: Family) -> Option<Option<
     let Some(state) = super::state(protocol, state) else {
         return Some(None);
     };
-    // Timer 3 is TIME_WAIT's; such a socket carries no user, the column is 0.
+    // Timer 3 is that of TIME_WAIT. Such a socket has no user; the column is 0.
     let no_user = timer == 3 || state == State::TimeWait;
-    // For a listener the column is not the limit of the accept queue.
+    // For a listener, the column is not the limit of the accept queue.
     let send_queue = (state != State::Listening).then_some(send);
     Some(Some(SocketFacts {
         protocol,
@@ -141,7 +141,7 @@ fn parse_line(line: &[u8], protocol: Protocol, family: Family) -> Option<Option<
     }))
 }
 
-/// `0100007F:1F90`, or 32 digits for IPv6.
+/// Parses `0100007F:1F90`, or 32 digits for IPv6.
 fn endpoint(field: &[u8], family: Family) -> Option<(IpAddr, u16)> {
     let digits = match family {
         Family::V6 => 32,
@@ -160,7 +160,7 @@ fn endpoint(field: &[u8], family: Family) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Two hexadecimal numbers with a colon between them.
+/// Parses two hexadecimal numbers separated by a colon.
 fn pair(field: &[u8]) -> Option<(u32, u32)> {
     let colon = field.iter().position(|&byte| byte == b':')?;
     Some((hexadecimal(&field[..colon])?, hexadecimal(&field[colon + 1..])?))
@@ -197,7 +197,7 @@ mod tests {
         Ok(sockets)
     }
 
-    /// `bytes` as the kernel writes them on this machine.
+    /// Formats `bytes` as the kernel does on this machine.
     fn words(bytes: &[u8]) -> String {
         bytes
             .chunks(4)

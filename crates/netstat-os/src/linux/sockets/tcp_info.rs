@@ -1,10 +1,10 @@
-//! `struct tcp_info`: what the kernel reports about a TCP connection's internals (`include/uapi/linux/tcp.h`).
+//! Decodes `struct tcp_info`, which describes the internals of a TCP connection (`include/uapi/linux/tcp.h`).
 //!
-//! Newer kernels append fields; an older one gives a shorter structure.
+//! Newer kernels append fields; older ones return a shorter structure.
 
 use netstat_model::{CongestionPhase, Fact, State, TcpInfo, TcpMetric, TcpOptions, Why};
 
-/// How wide a field is.
+/// The width of a field in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Width {
     Byte,
@@ -81,9 +81,9 @@ const ECN: u8 = 8;
 const ECN_SEEN: u8 = 16;
 const SYN_DATA: u8 = 32;
 
-/// Reads the structure, as much of it as there is, of a connection in `state`.
+/// Decodes the fields that are present for a connection in `state`.
 pub(super) fn parse(info: &[u8], state: State) -> TcpInfo {
-    // The kernel fills in little for them, and nothing of a connection (tcp_get_info).
+    // The kernel fills in few fields for these, and none about a connection (tcp_get_info).
     if matches!(state, State::Listening | State::Bound | State::Closed) {
         return TcpInfo::unknown(Why::NotApplicable);
     }
@@ -118,7 +118,7 @@ pub(super) fn parse(info: &[u8], state: State) -> TcpInfo {
             None => Fact::Unknown(Why::NotSupported),
         };
     }
-    // The flag came with the delivery rate (Linux 4.9): before, the byte was padding.
+    // The flag was added with the delivery rate (Linux 4.9); before that, the byte was padding.
     if value(info, 160, Width::Eight).is_some() {
         figures.app_limited = byte(7).map_or(Fact::Unknown(Why::NotSupported), |byte| Fact::Known(first_bit(byte)));
     }
@@ -134,12 +134,12 @@ fn value(info: &[u8], at: usize, width: Width) -> Option<u64> {
     }
 }
 
-/// What a field's value says: some values stand for "no limit" or "no sample yet".
+/// Interprets the value of a field: some values mean "no limit" or "no sample yet".
 fn meaning(figure: TcpMetric, value: u64) -> Fact<u64> {
     match (figure, value) {
         (TcpMetric::PacingRate | TcpMetric::MaxPacingRate, u64::MAX) => Fact::Unknown(Why::Unlimited),
         (TcpMetric::Ssthresh, INFINITE_SSTHRESH..) => Fact::Unknown(Why::Unlimited),
-        // tcp_min_rtt() is all ones before the first sample.
+        // tcp_min_rtt() has all bits set before the first sample.
         (TcpMetric::MinRtt, 0 | 0xffff_ffff) => Fact::Unknown(Why::NotYet),
         (TcpMetric::Rtt | TcpMetric::ReceiveRtt | TcpMetric::Ato | TcpMetric::DeliveryRate, 0) => {
             Fact::Unknown(Why::NotYet)
@@ -148,20 +148,20 @@ fn meaning(figure: TcpMetric, value: u64) -> Fact<u64> {
     }
 }
 
-/// Takes back figures that say nothing as long as nothing has happened.
+/// Marks metrics as unknown that have no meaning before there is a sample.
 fn without_samples(figures: &mut TcpInfo, state: State) {
     let mut not_yet = |figure| {
         if figures.get(figure).known().is_some() {
             figures.set(figure, Fact::Unknown(Why::NotYet));
         }
     };
-    // Before the handshake is over these times count from boot.
+    // Before the handshake is complete, these times are relative to the boot.
     if state == State::SynSent {
         not_yet(TcpMetric::LastDataSent);
         not_yet(TcpMetric::LastDataReceived);
         not_yet(TcpMetric::LastAckReceived);
     }
-    // The variance starts at a value of its own; the other times start with the connection.
+    // The variance has a non-zero initial value; the other times are relative to the start of the connection.
     for (samples, figure) in [
         (TcpMetric::Rtt, TcpMetric::RttVariance),
         (TcpMetric::DataSegmentsOut, TcpMetric::LastDataSent),
@@ -174,8 +174,8 @@ fn without_samples(figures: &mut TcpInfo, state: State) {
     }
 }
 
-/// Two bit fields of four bits each, in the order of declaration: the compiler fills from the least significant bit on
-/// little-endian machines, from the most significant on the others.
+/// Splits two bit fields of four bits each, in the order of declaration. The compiler allocates them from the least
+/// significant bit on little-endian machines, and from the most significant one on others.
 fn halves(byte: u8) -> (u8, u8) {
     let (low, high) = (byte & 15, byte >> 4);
     if cfg!(target_endian = "little") {
@@ -185,7 +185,7 @@ fn halves(byte: u8) -> (u8, u8) {
     }
 }
 
-/// The bit field declared first.
+/// Returns the bit field that is declared first.
 fn first_bit(byte: u8) -> bool {
     byte & if cfg!(target_endian = "little") { 1 } else { 0x80 } != 0
 }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The sizes the structure has had: Linux 2.6, 3.15, 4.1, 4.2, 4.6, 4.9, 4.10, 4.18, 4.19, 5.4, 6.2, 6.7.
+    /// The sizes of the structure in Linux 2.6, 3.15, 4.1, 4.2, 4.6, 4.9, 4.10, 4.18, 4.19, 5.4, 6.2, 6.7.
     const SIZES: [usize; 12] = [104, 120, 136, 144, 160, 168, 192, 200, 224, 232, 240, 248];
 
     #[test]

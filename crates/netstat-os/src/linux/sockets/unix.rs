@@ -1,6 +1,7 @@
-//! Sockets of AF_UNIX: sock_diag's `unix_diag`, or `/proc/net/unix`.
+//! Unix-domain sockets (AF_UNIX), from sock_diag's `unix_diag` or `/proc/net/unix`.
 //!
-//! Layouts: `include/uapi/linux/unix_diag.h`; the columns of the text table: `unix_seq_show` in `net/unix/af_unix.c`, proc(5).
+//! For layouts, see `include/uapi/linux/unix_diag.h`, and `unix_seq_show` in `net/unix/af_unix.c` and proc(5) for the
+//! columns of the text table.
 
 use std::collections::HashMap;
 use std::io;
@@ -41,29 +42,30 @@ const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
 const SOCK_SEQPACKET: u32 = 5;
 
-/// Whether a message waits in a queue of the calling thread's network namespace, and with it perhaps descriptors (SCM_RIGHTS).
+/// Whether a message, which may contain descriptors (SCM_RIGHTS), waits in a queue in the calling thread's network
+/// namespace.
 ///
-/// A message counts as its receiver's unread bytes (`unix_inq_len`) and as its sender's memory, so that one of no bytes counts,
-/// too, for as long as its sender is open.
+/// A message counts as unread bytes of its receiver (`unix_inq_len`) and as memory of its sender, so an empty message
+/// is noticed as well while its sender is open.
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(in crate::linux) fn messages_wait() -> io::Result<bool> {
     let mut waits = false;
     let dump = Connection::sock_diag()?.dump(SOCK_DIAG_BY_FAMILY, &request(SHOW_RQLEN | SHOW_MEMINFO), |answer| {
         waits |= has_message(answer)?;
         Ok(())
     })?;
-    // Of a dump that was interrupted by changes nothing can be said.
+    // A dump that was interrupted by changes proves nothing.
     Ok(waits || dump == Dump::Interrupted)
 }
 
-/// Whether one `struct unix_diag_msg` with its attributes shows a message that was sent or waits to be read.
+/// Whether a `struct unix_diag_msg` with its attributes shows a message that was sent or waits to be read.
 fn has_message(answer: &[u8]) -> io::Result<bool> {
     let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("a unix socket's message is too short"));
     };
-    // A listener's queue holds connections; each of them is a socket of its own in the dump.
+    // The queue of a listener contains connections, each of which is a separate socket in the dump.
     let is_listener = message[2] == LISTENING;
     for attribute in Attributes(attributes) {
         let attribute = attribute?;
@@ -79,7 +81,7 @@ fn has_message(answer: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// `struct unix_diag_req`: family, protocol, pad, states, inode, show, cookie.
+/// Builds `struct unix_diag_req`: family, protocol, pad, states, inode, show, cookie.
 fn request(show: u32) -> Vec<u8> {
     let mut body = vec![AF_UNIX, 0, 0, 0];
     body.extend(u32::MAX.to_ne_bytes());
@@ -89,10 +91,10 @@ fn request(show: u32) -> Vec<u8> {
     body
 }
 
-/// Dumps all sockets of AF_UNIX. Names of peers are not filled in: see [`name_peers`].
+/// Dumps all Unix-domain sockets. The names of their peers are not filled in; see [`name_peers`].
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     let memory = if extras.contains(Extras::MEMORY) {
         SHOW_MEMINFO
@@ -108,7 +110,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
     })
 }
 
-/// One `struct unix_diag_msg` with its attributes; `None` for a kind that is not known.
+/// Decodes one `struct unix_diag_msg` with its attributes; `None` for an unknown socket type.
 pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Option<Socket>> {
     let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("a unix socket's message is too short"));
@@ -147,7 +149,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Option<Socket>>
     Ok(row.socket(extras))
 }
 
-/// What both sources have.
+/// The data that both sources have.
 struct Row {
     kind: u32,
     state: State,
@@ -155,7 +157,8 @@ struct Row {
     cookie: Option<NonZeroU64>,
     name: UnixName,
     peer: Option<NonZeroU32>,
-    /// Bytes not yet read and not yet taken by the peer; of a listener: connections waiting, and their limit.
+    /// The bytes not yet read, and the bytes not yet taken by the peer. For a listener: the connections that wait, and
+    /// their limit.
     queues: Option<(u32, u32)>,
     user: Option<u32>,
     memory: Option<Memory>,
@@ -200,7 +203,7 @@ impl Row {
     }
 }
 
-/// Fills in the names of the peers that are in the list.
+/// Fills in the names of those peers that are in the list.
 pub(super) fn name_peers(sockets: &mut [Socket]) {
     let mut names = HashMap::new();
     for socket in &*sockets {
@@ -219,16 +222,16 @@ pub(super) fn name_peers(sockets: &mut [Socket]) {
     }
 }
 
-/// Reads the whole text table; each socket goes to `found`. It has neither peers nor queues nor users.
+/// Parses the whole text table and passes each socket to `found`. The table contains no peers, queues or users.
 ///
-/// A path may hold anything, line ends too, which the kernel writes as they are: lines that do not parse are passed over, so that
-/// one program cannot hide the sockets of all others.
+/// A path may contain anything, including newlines, which the kernel does not escape. Lines that cannot be parsed are
+/// skipped, so that one program cannot hide the sockets of all others.
 ///
 /// # Errors
-/// The first line that does not parse; the sockets of all others have been delivered.
+/// Returns the first line that cannot be parsed; the sockets in all other lines have been passed to `found`.
 pub fn parse_table(table: &[u8], extras: Extras, found: &mut dyn FnMut(Socket)) -> Result<(), BadLine> {
     let mut bad = Ok(());
-    // The first line is the heading.
+    // The first line contains the headings.
     for (index, line) in table.split(|&byte| byte == b'\n').enumerate().skip(1) {
         if line.is_empty() {
             continue;
@@ -245,10 +248,10 @@ pub fn parse_table(table: &[u8], extras: Extras, found: &mut dyn FnMut(Socket)) 
     bad
 }
 
-/// `Num: RefCount Protocol Flags Type St Inode Path`: all but the inode in hexadecimal; `@` stands for the NULs of an abstract
-/// name, and nothing behind the inode for none.
+/// Parses `Num: RefCount Protocol Flags Type St Inode Path`, of which all but the inode are hexadecimal. `@` stands for
+/// the NUL bytes of an abstract name; an unnamed socket has nothing after the inode.
 fn parse_line(line: &[u8]) -> Option<Row> {
-    /// `__SO_ACCEPTCON` (`include/uapi/linux/net.h`): it listens.
+    /// `__SO_ACCEPTCON` (`include/uapi/linux/net.h`): the socket is listening.
     const LISTENS: u32 = 1 << 16;
     let mut rest = line;
     let mut field = || {
@@ -266,7 +269,7 @@ fn parse_line(line: &[u8]) -> Option<Row> {
     let kind = hexadecimal(field()?)?;
     let state = hexadecimal(field()?)?;
     let inode = field()?.parse().ok()?;
-    // One blank parts it from the inode; it may begin with further ones.
+    // A single blank separates it from the inode; the path may begin with further ones.
     let name = match rest.strip_prefix(b" ").unwrap_or(rest) {
         [] => UnixName::Unnamed,
         [b'@', name @ ..] => UnixName::Abstract(name.into()),
@@ -300,13 +303,13 @@ mod tests {
         netstat_testkit::own_namespace!();
         use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
         assert!(!messages_wait().unwrap(), "nothing was sent");
-        // A connection that waits for accept(2) is no message.
+        // A connection that waits for accept(2) is not a message.
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let _listener = UnixListener::bind(&path).unwrap();
         let _client = UnixStream::connect(&path).unwrap();
         assert!(!messages_wait().unwrap(), "a connection");
-        // Also a message of no bytes: it may carry descriptors.
+        // An empty message counts, too, because it may contain descriptors.
         for message in [&b"x"[..], b""] {
             let (sender, receiver) = UnixDatagram::pair().unwrap();
             sender.send(message).unwrap();

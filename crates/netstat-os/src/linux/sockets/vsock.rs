@@ -1,6 +1,7 @@
-//! Sockets between a virtual machine and its host: sock_diag's `vsock_diag`.
+//! VSOCK sockets, which connect a virtual machine with its host, from sock_diag's `vsock_diag`.
 //!
-//! Layouts: `include/uapi/linux/vm_sockets_diag.h`; states: the kernel's `net/vmw_vsock/af_vsock.c` uses TCP's numbers.
+//! For layouts, see `include/uapi/linux/vm_sockets_diag.h`. The states in the kernel's `net/vmw_vsock/af_vsock.c` have
+//! the numbers of TCP states.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -26,7 +27,7 @@ const ANY: u32 = u32::MAX;
 /// Dumps all sockets of AF_VSOCK.
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     // struct vsock_diag_req: family, protocol, pad, states, inode, show, cookie.
     let mut body = vec![AF_VSOCK, 0, 0, 0];
@@ -38,7 +39,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
     })
 }
 
-/// One `struct vsock_diag_msg`.
+/// Decodes one `struct vsock_diag_msg`.
 pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     let Some((message, _)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("a VSOCK socket's message is too short"));

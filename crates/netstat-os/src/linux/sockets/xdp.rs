@@ -1,6 +1,6 @@
-//! Sockets of AF_XDP: sock_diag's `xdp_diag`.
+//! AF_XDP sockets, from sock_diag's `xdp_diag`.
 //!
-//! Layouts: `include/uapi/linux/xdp_diag.h`.
+//! For layouts, see `include/uapi/linux/xdp_diag.h`.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -28,7 +28,7 @@ const MESSAGE: usize = 16;
 /// Dumps all sockets of AF_XDP.
 ///
 /// # Errors
-/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+/// Returns the error of the kernel (`ENOENT` if the module is missing), or `InvalidData` for a malformed answer.
 pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
     // struct xdp_diag_req: family, protocol, pad, inode, show, cookie.
     let mut body = vec![AF_XDP, 0, 0, 0, 0, 0, 0, 0];
@@ -40,7 +40,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
     })
 }
 
-/// One `struct xdp_diag_msg` with its attributes.
+/// Decodes one `struct xdp_diag_msg` with its attributes.
 pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
         return Err(malformed("an XDP socket's message is too short"));
@@ -50,7 +50,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     for attribute in Attributes(attributes) {
         let attribute = attribute?;
         match attribute.kind {
-            // struct xdp_diag_info: the interface's index, the queue.
+            // struct xdp_diag_info: the index of the interface, and the queue.
             XDP_DIAG_INFO => {
                 interface = number(attribute.value)?;
                 queue = u32_at(attribute.value, 4).filter(|_| interface != 0);

@@ -2,7 +2,7 @@ use super::*;
 use netstat_model::{Extras, Ports};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-/// A listener, the two ends of a connection to it, and further sockets beside them.
+/// A listener, both ends of a connection to it, and other listeners.
 fn sockets(address: &str) -> (TcpListener, [TcpStream; 2], Vec<TcpListener>) {
     let listener = TcpListener::bind(address).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -11,7 +11,7 @@ fn sockets(address: &str) -> (TcpListener, [TcpStream; 2], Vec<TcpListener>) {
     (listener, [near, far], others)
 }
 
-/// All that the kernel lists, before anything is left out here.
+/// Everything that the kernel lists, before any filtering by this program.
 fn told(table: Table, states: StateSet, ports: &str) -> Vec<Socket> {
     let ask = SocketAsk {
         ports: ports.parse().unwrap(),
@@ -69,7 +69,7 @@ fn kernel_returns_only_chosen_sockets() {
             let found = told(table, StateSet::of([State::Listening]), &server.to_string());
             assert_eq!(has(&found, server, State::Listening, false), found.len(), "{found:?}");
         }
-        // The same port may be taken by others there, but not by these.
+        // Others may use the same port there, but not these sockets.
         let elsewhere = told(other, every, &server.to_string());
         assert!(elsewhere.iter().all(|socket| socket.family() != family_of(address)));
     }
@@ -82,7 +82,7 @@ fn kernel_returns_only_chosen_sockets() {
     );
 }
 
-/// The kernel takes the programs for addresses and passes over what they do not want.
+/// The kernel accepts programs with addresses and does not report sockets that they reject.
 #[test]
 fn kernel_returns_only_chosen_addresses() {
     let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
@@ -140,7 +140,7 @@ fn family_of(address: &str) -> Family {
     }
 }
 
-/// A kernel that does not know an operation says EINVAL, as this one says to an operation that no kernel knows.
+/// A kernel that does not know an operation returns EINVAL, as this one does for an operation that no kernel knows.
 #[test]
 fn a_program_that_the_kernel_refuses_is_done_without() {
     let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
