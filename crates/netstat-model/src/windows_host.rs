@@ -249,7 +249,8 @@ pub enum ProfileVerdict {
     Everybody(Option<String>),
     /// Only these remote addresses are let in, by this rule.
     Only(Vec<String>, String),
-    /// Nobody is let in, because of this rule or, if `None`, because no rule allows it.
+    /// Nobody is let in, because of this rule or, if `None`, because no rule allows it or the policy blocks
+    /// everything.
     Nobody(Option<String>),
     /// The verdict cannot be determined because of this rule.
     Unknown(String),

@@ -170,8 +170,8 @@ impl FileAccess {
         !self.open && self.writers.is_empty() && is_administrative(&self.owner)
     }
 
-    /// Whether nobody may change it but the system and accounts that are administrators: those of `members`, by their SIDs, besides the
-    /// built-in ones. A program of such an account needs no elevation to do so.
+    /// Whether only the system and administrative accounts may change it: the built-in ones and those in `members`,
+    /// which are SIDs. A program that runs as such an account needs no elevation to do so.
     pub fn is_of_administrators(&self, members: &[String]) -> bool {
         let is_member = |sid: &String| is_administrative(sid) || members.contains(sid);
         !self.open && self.writers.iter().chain([&self.owner]).all(is_member)

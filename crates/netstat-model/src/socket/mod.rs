@@ -1,4 +1,4 @@
-//! Sockets: their addresses, states, owners' keys and optional details.
+//! Sockets: their addresses, states and optional details.
 
 mod detail;
 mod extra;

@@ -235,7 +235,7 @@ fn directory(path: &Path) -> Result<(), StoreError> {
     Err(unsafe_file(path, &why))
 }
 
-/// What an access list lets others do, on systems that have them.
+/// Returns what an access control list allows other users, on systems that have such lists.
 fn others(path: &Path, directory: bool) -> Result<files::OtherUsers, StoreError> {
     files::other_users(path, directory).map_err(|error| StoreError::File(path.to_owned(), error))
 }
