@@ -262,7 +262,7 @@ fn entry(table: &Table) -> Result<Entry, String> {
     })
 }
 
-/// Whether `text` is a valid calendar day in the form `2027-01-31`.
+/// Whether `text` has the form `2027-01-31`, with a month from 1 to 12 and a day from 1 to 31.
 pub fn is_day(text: &str) -> bool {
     let bytes = text.as_bytes();
     let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u32>().ok());

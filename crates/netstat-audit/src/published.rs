@@ -79,8 +79,8 @@ fn new_port(published: &Published, port: u16) -> u16 {
     published.to.port.unwrap_or(port)
 }
 
-/// Returns the sockets, in any namespace, that receive the packets of a published port, as indices into `sockets`, with
-/// the namespace that has the destination address. Empty if the destination is another computer.
+/// Returns the indices in `sockets` of those that receive the packets of a published port. They may be in any namespace
+/// that has the destination address. Empty if the destination is another computer.
 ///
 /// `networks` holds the namespaces in the order of [`Socket::namespace`].
 pub fn behind(published: &Published, port: u16, sockets: &[Socket], networks: &[LocalNetwork]) -> Vec<usize> {

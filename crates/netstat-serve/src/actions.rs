@@ -165,7 +165,7 @@ fn acknowledge(asked: &Value) -> Result<(Action, String), Problem> {
     Ok((Action::Acknowledge(Acknowledgement { id, why, until }), summary))
 }
 
-/// Whether `text` is written like a date. The audit checks whether the date exists.
+/// Whether `text` has the form of a date. The audit checks the ranges of month and day.
 fn is_day(text: &str) -> bool {
     let digits = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut parts = text.split('-');

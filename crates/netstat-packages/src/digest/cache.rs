@@ -90,7 +90,7 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 cache.trouble = Some(format!("the cache of digests is not used: {}", plain_error(&error)));
-                // The file does not belong to this user, so it must not be replaced.
+                // The file may belong to another user, so it must not be replaced.
                 return cache;
             }
         }
