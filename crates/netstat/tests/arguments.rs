@@ -1,4 +1,4 @@
-//! Command lines from outside: any words at all, and all the ways to write the same line.
+//! Property tests of the command line: arbitrary arguments, and different ways to write the same line.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ fn line(words: &str) -> Result<Parsed, UsageError> {
     parse(words.split_whitespace().map(OsString::from))
 }
 
-/// What must hold of every answer, whatever the words were.
+/// Checks what must hold for every result, whatever the arguments were.
 fn check(answer: &Result<Parsed, UsageError>) -> Result<(), TestCaseError> {
     match answer {
         Ok(Parsed::Run(plan)) => check_plan(plan),
@@ -34,7 +34,7 @@ fn check(answer: &Result<Parsed, UsageError>) -> Result<(), TestCaseError> {
     }
 }
 
-/// What the documentation of `Plan` promises.
+/// Checks what the documentation of `Plan` promises.
 fn check_plan(plan: &Plan) -> Result<(), TestCaseError> {
     let parts = plan.ethernet.is_some() || plan.statistics.is_some() || plan.routes.is_some() || plan.processes;
     prop_assert!(parts || plan.list.is_some());
@@ -67,7 +67,7 @@ fn check_plan(plan: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Words near the right ones, so that most of the rules are met.
+/// Generates words similar to valid ones, so that most of the rules are exercised.
 fn near_word() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[-/][abcdefilnoqrstup]{1,6}",
@@ -83,12 +83,12 @@ fn near_word() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Different switch letters, without `p`, whose place in a cluster has a meaning.
+/// Generates distinct switch letters, without `p`, whose position in a cluster matters.
 fn letters() -> impl Strategy<Value = Vec<char>> {
     proptest::sample::subsequence("abcdefilnoqrstu".chars().collect::<Vec<_>>(), 1..=15).prop_shuffle()
 }
 
-/// The letters and the same in another order.
+/// Generates switch letters, and the same letters in another order.
 fn letters_twice() -> impl Strategy<Value = (Vec<char>, Vec<char>)> {
     letters().prop_flat_map(|letters| (Just(letters.clone()), Just(letters).prop_shuffle()))
 }
@@ -115,10 +115,10 @@ proptest! {
         check(&answer(&words))?;
     }
 
-    /// A long option sends the whole line through `clap`; the answer stays what it was.
+    /// A long option makes `clap` read the whole line, which must not change the result.
     #[test]
     fn a_long_option_changes_nothing_else(mut words in proptest::collection::vec(near_word(), 0..6)) {
-        // `help` in front is a command, and commands come first.
+        // A leading `help` is a command, and commands come first.
         prop_assume!(words.first().is_none_or(|word| !word.eq_ignore_ascii_case("help")));
         let without = answer(&words);
         words.insert(0, "--owners=auto".to_owned());
@@ -148,7 +148,7 @@ proptest! {
         prop_assert_eq!(answer(&words), Ok(Parsed::Run(expected)));
     }
 
-    /// Wherever the `p` stands among the others, at the end too.
+    /// The `p` may be in any position, including the last.
     #[test]
     fn tulpn_in_any_order(letters in Just("tulpn".chars().collect::<Vec<_>>()).prop_shuffle()) {
         let cluster: String = letters.into_iter().collect();

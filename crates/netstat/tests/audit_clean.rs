@@ -1,5 +1,5 @@
-//! `netstat audit` on a computer on which nothing is wrong: the usual servers, programs from a home directory, something like a
-//! container. False alarms decide whether anyone uses it.
+//! `netstat audit` on a clean computer: common servers, programs in a home directory, something like a container. False
+//! alarms decide whether anyone uses it.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ struct Server {
     name: &'static str,
     port: u16,
     child: Child,
-    // A client, so that there are connections to judge too.
+    // A client, so that there is a connection to judge, too.
     client: Option<TcpStream>,
 }
 
@@ -35,7 +35,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts `command` and waits until it listens on `port`; says why it does not.
+    /// Starts `command` and waits until it listens on `port`; if it does not, reports why.
     fn start(name: &'static str, port: u16, command: &mut Command, log: &Path) -> Option<Server> {
         let output = fs::File::create(log).unwrap();
         command
@@ -79,13 +79,13 @@ impl Server {
     }
 }
 
-/// A file with its directories, readable for all.
+/// Writes a file and creates its directories, readable by everyone.
 fn put(path: &Path, content: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
 
-/// `program` as a user who owns nothing, where this test may become somebody else.
+/// Returns `program` as a command of an unprivileged user, if this test may switch users.
 fn as_user(program: impl AsRef<OsStr>) -> Command {
     if !real_root() {
         return Command::new(program);
@@ -99,7 +99,7 @@ fn as_user(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Gives all below `dir` to the user of [`as_user`].
+/// Gives everything below `dir` to the user of [`as_user`].
 fn give(dir: &Path) {
     if real_root() {
         chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -114,7 +114,7 @@ fn give(dir: &Path) {
     }
 }
 
-/// The local ports with a connection that a program holds: the kernel gives it an inode then (proc_net_tcp.rst).
+/// Returns the local ports of connections that a program holds: only then the kernel shows an inode (proc_net_tcp.rst).
 fn accepted() -> Vec<u16> {
     let text = ["tcp", "tcp6"]
         .map(|name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default())
@@ -129,7 +129,7 @@ fn accepted() -> Vec<u16> {
     text.lines().filter_map(port).collect()
 }
 
-/// The first of `places` that is there.
+/// Returns the first of `places` that exists.
 fn found(places: &[&str]) -> Option<PathBuf> {
     let place = places.iter().map(PathBuf::from).find(|place| place.is_file());
     if place.is_none() {
@@ -138,7 +138,7 @@ fn found(places: &[&str]) -> Option<PathBuf> {
     place
 }
 
-/// This test program, as a copy from a home directory: listens.
+/// The server that a copy of this test program in a home directory runs.
 #[test]
 #[ignore = "run by copies of this program only"]
 fn serve() {
@@ -152,7 +152,7 @@ fn serve() {
     }
 }
 
-/// Starts what can be started here. `home` is bound over `/home`, so that it looks like one.
+/// Starts all servers that are installed. `home` is mounted at `/home`, so that it looks like a home directory.
 fn servers(home: &Path) -> Vec<Server> {
     let log = |name: &str| home.join(format!("{name}.log"));
     let user = PathBuf::from("/home/dev");
@@ -205,7 +205,7 @@ fn servers(home: &Path) -> Vec<Server> {
         .map(String::as_str)
         .filter(|place| Path::new(place).is_file())
         .collect::<Vec<_>>();
-    // It does not run as root, not even of a user namespace.
+    // PostgreSQL refuses to run as root, even in a user namespace.
     if let Some(program) =
         found(&[&postgres[..], &["/usr/lib/postgresql/15/bin/postgres"]].concat()).filter(|_| real_root())
     {
@@ -249,7 +249,7 @@ fn servers(home: &Path) -> Vec<Server> {
         command.arg(user.join("app/server.js")).current_dir(&user);
         all.extend(Server::start("node", 3000, &mut command, &log("node")));
     }
-    // Programs that no package knows, where cargo and go put them.
+    // Unpackaged programs in the directories in which cargo and go install them.
     for (name, place, port) in [
         ("a Rust program", ".cargo/bin/miniserve", 9001),
         ("a program of go's place", "go/bin/gotool", 9002),
@@ -271,7 +271,7 @@ fn servers(home: &Path) -> Vec<Server> {
         ));
     }
     if let Some(program) = found(&["/usr/bin/busybox", "/bin/busybox"]) {
-        // Its own root and process ids, without a package database.
+        // With its own root directory and PID namespace, without a package database.
         let root = Path::new("/home/box");
         for dir in ["bin", "www", "proc"] {
             fs::create_dir_all(root.join(dir)).unwrap();
@@ -317,7 +317,7 @@ fn servers(home: &Path) -> Vec<Server> {
 #[test]
 fn nothing_wrong_gives_no_alarm() {
     own_namespace!(Needs::PROCESSES);
-    // Not below /tmp, where programs are a finding of their own.
+    // Not below /tmp, where a program would be a finding.
     let home = tempfile::Builder::new()
         .prefix("netstat-clean")
         .tempdir_in("/var/tmp")
@@ -329,7 +329,7 @@ fn nothing_wrong_gives_no_alarm() {
     }
     let servers = servers(Path::new("/home"));
     assert!(!servers.is_empty(), "none of the servers runs");
-    // Each has taken its client in, so that what it starts for one is there to be judged.
+    // Each server has accepted its client, so that a process that it starts for the client can be judged, too.
     let taken = |server: &Server| accepted().contains(&server.port);
     eventually(|| servers.iter().all(taken), || format!("accepted: {:?}", accepted()));
 
@@ -337,14 +337,14 @@ fn nothing_wrong_gives_no_alarm() {
     let outcome = netstat.run(["audit", "--json"]);
     let document: Value = serde_json::from_str(outcome.success()).unwrap();
     let findings = document["findings"].as_array().expect("findings");
-    // This test itself is no part of a clean system: it runs from wherever it was built.
+    // This test itself does not count, because it runs from wherever it was built.
     let own = |finding: &&Value| finding["pid"].as_u64() == Some(std::process::id().into());
     let alarms: Vec<&Value> = findings
         .iter()
         .filter(|finding| is_alarm(finding) && !own(finding))
         .collect();
     assert!(alarms.is_empty(), "{}", serde_json::to_string_pretty(&alarms).unwrap());
-    // It has looked at every one of them: each port is one that a judged program has.
+    // All servers were examined: each port belongs to a judged program.
     let judged = document["programs"].as_array().expect("programs");
     let pids: Vec<u64> = judged.iter().filter_map(|program| program["pid"].as_u64()).collect();
     for server in &servers {
@@ -359,11 +359,11 @@ fn nothing_wrong_gives_no_alarm() {
             server.port
         );
     }
-    // The same words for a script: nothing at or above high.
+    // The exit status for scripts: nothing at or above high.
     assert!(netstat.run(["audit", "--fail-on", "high"]).status.success());
 }
 
-/// Whether a finding must not be here: critical, high, or medium without being right.
+/// Whether a finding is a false alarm: critical, high, or medium without being correct.
 fn is_alarm(finding: &Value) -> bool {
     match finding["severity"].as_str() {
         Some("low" | "info") => false,
@@ -372,11 +372,11 @@ fn is_alarm(finding: &Value) -> bool {
     }
 }
 
-/// The medium findings that are right here.
+/// Whether a medium finding is correct here.
 fn is_right(finding: &Value) -> bool {
     let program = finding["program"].as_str().unwrap_or_default();
     match finding["rule"].as_str().unwrap_or_default() {
-        // Open to every network, and no package knows them.
+        // Reachable from every network, and not part of any package.
         "unpackaged" => ["/home/dev/.cargo/bin/miniserve", "/home/dev/go/bin/gotool"].contains(&program),
         // Started by a test, not by a service manager.
         "no-unit" => ["/usr/sbin/nginx", "/usr/sbin/sshd"].contains(&program),

@@ -1,5 +1,5 @@
-//! A program with file capabilities, run by an ordinary user: it sees whose sockets are whose, and is no way to read or change what the
-//! user may not.
+//! A program with file capabilities, run by an ordinary user: it shows the owners of sockets, but does not let the user
+//! read or change anything beyond the user's own permissions.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -17,7 +17,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// A folder that everybody may enter, with a file in it that only root may read.
+/// Creates a directory that everyone may enter, with a file that only root may read.
 fn guarded(content: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -63,7 +63,7 @@ fn lent_capabilities_name_owners_and_give_no_environment_and_no_bundle_of_others
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    // What others name as their script is not read for them.
+    // The file that a process of another user names as its script is not read.
     let (_folder, path) = guarded(SECRET);
     let mut claims = Command::new("python3");
     claims
@@ -112,7 +112,7 @@ fn set_user_id_program_gives_no_rights() {
     let Some(copy) = netstat().with_capabilities("cap_sys_ptrace+ep") else {
         return;
     };
-    // Changing the mode of the copy leaves the capabilities; without them it is the classic mistake.
+    // Changing the mode of the copy leaves the capabilities in place; without them, this is the common mistake.
     let removed = netstat_testkit::tool("setcap")
         .arg("-r")
         .arg(copy.path())

@@ -1,4 +1,4 @@
-//! `--changes`: a scripted sequence of opens and closes, none missed that lives longer than the interval.
+//! `--changes`: a scripted sequence of openings and closings, of which none that outlasts the interval is missed.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
@@ -19,15 +19,15 @@ impl Watch {
         let mut command = netstat.command(words.split_whitespace().chain(["--verbose"]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // The first sample is what later ones are compared with.
+        // The first sample is the basis for later ones.
         let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
         assert!(err.any(|line| line.unwrap() == "netstat: watching"), "it has ended");
-        // Read on, so that the program never waits for its reader.
+        // Keep reading, so that the program never blocks.
         std::thread::spawn(move || err.for_each(drop));
         Watch { child, lines }
     }
 
-    /// The next change, with its time taken off.
+    /// Returns the next change without its time.
     fn next(&mut self) -> Value {
         let line = self.lines.next().unwrap().unwrap();
         serde_json::from_str(&line).unwrap()
@@ -61,7 +61,7 @@ fn each_change_of_a_socket_is_reported_once() {
     let (far, _) = listener.accept().unwrap();
     assert_eq!(shown(&watch.next()), "opened >ESTABLISHED 80");
     assert_eq!(shown(&watch.next()), format!("opened >ESTABLISHED {port}"));
-    // Closed on one side: the other learns of it.
+    // One side closes the connection, and the other is notified.
     near.shutdown(std::net::Shutdown::Write).unwrap();
     let mut both = [shown(&watch.next()), shown(&watch.next())];
     both.sort_unstable();
@@ -100,7 +100,7 @@ fn none_is_missed_that_lives_longer_than_the_interval() {
     let mut expected = Vec::new();
     let mut held = std::collections::VecDeque::new();
     let mut seen = Vec::new();
-    // Each lives until the change two after its own was seen; three are there at a time.
+    // Each listener lives until the change two after its own was seen, so that three exist at a time.
     for port in 1000..1006u16 {
         held.push_back(TcpListener::bind(("127.0.0.1", port)).unwrap());
         expected.push(format!("opened >LISTENING {port}"));

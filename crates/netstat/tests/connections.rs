@@ -1,4 +1,4 @@
-//! The connection list against sockets made for it, against `ss`, and against `/proc/net`.
+//! The connection list compared with sockets created for the test, with `ss`, and with `/proc/net`.
 #![cfg(target_os = "linux")]
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// The list for these words; nothing may be said on stderr.
+/// Returns the list for these arguments; stderr must be empty.
 #[track_caller]
 fn list(words: &[&str]) -> Vec<Line> {
     let outcome = netstat().run(words);
@@ -180,7 +180,7 @@ fn udp_shows_a_peer_only_where_there_is_one() {
     assert_eq!(shown.len(), 5);
     let text = netstat().run(["-an"]);
     assert_eq!(text.success().matches("*:*").count(), 2);
-    // Without -a there is no UDP, unless it is asked for by name.
+    // Without -a there are no UDP sockets, unless UDP is named.
     assert_eq!(rows(&["-n"]), []);
     let udp = |v6: bool| only(&shown, |row| row.udp && row.v6 == v6);
     assert_eq!(rows(&["-n", "-p", "udp"]), udp(false));
@@ -306,7 +306,7 @@ fn the_dscp_of_outgoing_packets() {
     let v4 = UdpSocket::bind("127.0.0.1:0").unwrap();
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
-    // Expedited forwarding (RFC 3246) is code point 46, AF41 (RFC 2597) is 34; both above the two ECN bits.
+    // Expedited forwarding (RFC 3246) is code point 46, AF41 (RFC 2597) is 34; both are above the two ECN bits.
     netstat_testkit::actors::set_tos(&v4, 46 << 2).unwrap();
     netstat_testkit::actors::set_traffic_class(&v6, 34 << 2).unwrap();
     let shown = list(&["-and"]);
@@ -316,7 +316,7 @@ fn the_dscp_of_outgoing_packets() {
     };
     assert_eq!(dscp(plain.local_addr().unwrap()), "0");
     assert_eq!(dscp(v6.local_addr().unwrap()), "34");
-    // The kernel tells a UDP socket's TOS in its dump as it does TCP's.
+    // The kernel reports the TOS of UDP sockets like that of TCP sockets.
     assert_eq!(dscp(v4.local_addr().unwrap()), "46");
 }
 
@@ -327,13 +327,13 @@ fn the_time_in_a_state_is_a_number_or_unknown() {
     let outcome = netstat().run(["-ani"]);
     for line in listing::list(outcome.success()) {
         let time = line.extra.concat();
-        // Everything here is younger than the minute that a test may take.
+        // Everything here is younger than a minute, the maximum duration of a test.
         assert!(
             time == "-" || time.parse::<u64>().is_ok_and(|ms| ms < 60_000),
             "{line:?}"
         );
     }
-    // Why a column is not filled is said, and once only.
+    // The reason why a column is empty is reported exactly once.
     assert_eq!(
         outcome.stdout.contains(" -\n"),
         outcome.stderr.lines().count() == 1,

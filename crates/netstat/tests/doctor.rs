@@ -1,4 +1,4 @@
-//! `netstat doctor`: what it says about this computer, as whoever runs the tests and with privileges taken away.
+//! The output of `netstat doctor` about this computer, for the user who runs the tests and without privileges.
 #![cfg(target_os = "linux")]
 
 use netstat_testkit::{Netstat, own_namespace};
@@ -35,7 +35,7 @@ fn doctor_document_matches_its_schema_and_the_computer() {
     let version = checks.iter().find(|check| check["id"] == "version").unwrap();
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_eq!(version["found"], format!("Linux {}", release.trim()));
-    // Whatever is missing says what that means, or why.
+    // Whatever is missing has an effect or a reason.
     for check in &checks {
         if matches!(check["status"].as_str(), Some("limited" | "failed")) {
             assert!(check["reason"].is_string() || check["effect"].is_string(), "{check}");
@@ -46,7 +46,7 @@ fn doctor_document_matches_its_schema_and_the_computer() {
 #[test]
 fn remedy_for_the_superuser_has_no_sudo() {
     own_namespace!();
-    // Without a record there is always something to mend.
+    // Without a record, there is always something to fix.
     let store = tempfile::tempdir().unwrap();
     let store = store.path().join("none.db");
     let words = ["doctor", "--json", "--numeric", "--store", store.to_str().unwrap()];

@@ -1,4 +1,5 @@
-//! What fingers know and eyes look for: families, trees, rates, names that were asked for, countries, default switches, and prints in place.
+//! Features for everyday use: families, trees, rates, looked-up names, countries, default switches, and prints in
+//! place.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -90,7 +91,7 @@ fn tree_shows_sockets_under_their_process_and_its_parents() {
     );
 }
 
-/// Starts a list that repeats every second and is read line by line.
+/// Starts a list that repeats every second, to be read line by line.
 fn repeating(words: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = netstat()
         .command(words.split(' '))
@@ -101,8 +102,8 @@ fn repeating(words: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     (child, lines.map(|line| line.unwrap()))
 }
 
-/// The bytes that the rates of rows with `port` stand for, in prints from the first that had the socket to the one after `after` prints
-/// without any.
+/// Returns the bytes that correspond to the rates of rows with `port`, from the first print with the socket until
+/// `after` consecutive prints without traffic.
 fn bytes_of(lines: &mut impl Iterator<Item = String>, port: u16, send: impl FnOnce()) -> f64 {
     let mut send = Some(send);
     let (mut sum, mut last, mut quiet) = (0.0, None, 0);
@@ -127,7 +128,7 @@ fn bytes_of(lines: &mut impl Iterator<Item = String>, port: u16, send: impl FnOn
     sum
 }
 
-/// The seconds of the day in `2026-11-23T22:30:00.123Z`.
+/// Returns the seconds of the day of `2026-11-23T22:30:00.123Z`.
 fn seconds(time: &str) -> f64 {
     let clock = time.trim_end_matches('Z').split_once('T').unwrap().1;
     clock
@@ -187,7 +188,7 @@ fn rates_of_udp_add_up_to_what_was_sent() {
         if (sum - sent).abs() / sent < 0.02 {
             return;
         }
-        // Less is right only where it is said.
+        // A smaller sum is only acceptable with the corresponding note.
         assert!(
             sum < sent && notes.contains("may be too low"),
             "{sum} of {sent}: {notes}"
@@ -218,7 +219,7 @@ fn asked_name_is_shown_with_the_address() {
         let found = lines.find(|line| line.contains("127.0.0.77:80"));
         found.expect("a row").trim_end().to_owned()
     };
-    // Not seen yet.
+    // The name has not been seen yet.
     assert!(row().ends_with("127.0.0.77:80,"));
     dns::ask_for("Files.example.org").unwrap();
     let named = (0..20).map(|_| row()).find(|row| row.ends_with(",files.example.org"));
@@ -286,7 +287,7 @@ fn default_switches_and_aliases_apply_only_where_they_are_asked_for() {
             String::from_utf8(out.stderr).unwrap(),
         )
     };
-    // Standard output is a pipe: a script gets what it asks for.
+    // Standard output is a pipe, so a script gets only what it asks for.
     assert!(!run(&["-n"], "--csv").0.contains("127.0.0.1:80"));
     assert!(run(&["web"], "").1.contains("unknown word \"web\""));
     assert!(run(&["-n", "--defaults"], "").0.contains("127.0.0.1:80"));

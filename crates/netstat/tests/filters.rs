@@ -1,4 +1,4 @@
-//! `--state` and `--port` against sockets in every state, against `ss`, and against the whole list.
+//! `--state` and `--port`, tested with sockets in every state, against `ss`, and against the whole list.
 #![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// The rows for these words, parted by blanks; nothing may be said on stderr.
+/// Returns the rows for these arguments, which are separated by spaces; stderr must be empty.
 #[track_caller]
 fn rows(words: &str) -> Vec<Row> {
     let outcome = netstat().run(words.split_whitespace());
@@ -47,7 +47,7 @@ fn has_port(row: &Row, ports: std::ops::RangeInclusive<u16>) -> bool {
         .any(|port| *port != 0 && ports.contains(port))
 }
 
-/// Each state but BOUND, for which `ss` before 6.9 has no word, with another.
+/// Returns pairs of different states, covering all except BOUND, for which `ss` before 6.9 has no name.
 fn pairs() -> impl Iterator<Item = [TcpState; 2]> {
     STATES[..10]
         .iter()
@@ -55,7 +55,7 @@ fn pairs() -> impl Iterator<Item = [TcpState; 2]> {
         .map(|(a, b)| [*a, *b])
 }
 
-/// The filter of `ss` for two states. For one alone it would leave out the column that names it.
+/// Returns the `ss` filter for two states. With a single state, `ss` would omit the column with its name.
 fn ss_states([one, other]: [TcpState; 2]) -> [String; 4] {
     [
         "state".to_owned(),
@@ -83,7 +83,7 @@ fn each_state_of_both_families() {
             expected.iter().any(|row| row.v6) && expected.iter().any(|row| !row.v6),
             "{word}"
         );
-        // With a state named, the switches that choose by state change nothing.
+        // If a state is named, the switches that select by state have no effect.
         for words in ["-n", "-an", "-qn", "-tun"] {
             assert_eq!(rows(&format!("{words} --state {word}")), expected, "{words} {word}");
         }
@@ -146,7 +146,7 @@ fn ports_on_either_side_in_every_state() {
             assert_eq!(only(&expected, unbound), only(&told, unbound), "{filter}");
         }
     }
-    // Every state has a socket that is called at this port, or is at one of its own.
+    // For every state there is a socket with this port on one side.
     let expected = only(&all, |row| has_port(row, FAR_PORT..=FAR_PORT));
     let states = |state| expected.iter().any(|row| row.state == Some(state));
     assert!(
@@ -154,16 +154,16 @@ fn ports_on_either_side_in_every_state() {
         "{expected:?}"
     );
     assert_eq!(rows(&format!("-qn --port {FAR_PORT}")), expected);
-    // A side without a port has not port 0.
+    // The port of a side without one is not 0.
     assert_eq!(
         rows("-qn --port 1-65535"),
         only(&all, |row| has_port(row, 1..=u16::MAX))
     );
-    // Without -a there are no listeners, as ever.
+    // As always, there are no listeners without -a.
     let connections =
         |row: &Row| !row.udp && row.state != Some(TcpState::Listening) && row.state != Some(TcpState::Bound);
     assert_eq!(rows("-n --port 1-65535"), only(&all, connections));
-    // More ranges than the kernel is asked to look at.
+    // More ranges than the kernel is asked to filter.
     let odd: Vec<String> = (0..100)
         .map(|n| (u16::MAX - 2 * n).to_string())
         .chain([FAR_PORT.to_string()])
@@ -242,7 +242,7 @@ fn the_other_parts() {
     let _load = actors::connections(20).unwrap();
     let port = listener.local_addr().unwrap().port();
     let pid = std::process::id();
-    // -c counts what fits: of this process one TCP port, and no UDP.
+    // -c counts the matching ports: one TCP port of this process, and no UDP port.
     let outcome = netstat().run(["-c", "--port", &port.to_string()]);
     let own = outcome
         .success()
@@ -254,7 +254,7 @@ fn the_other_parts() {
         .collect();
     assert!(figures.contains(&"1") && !figures.contains(&"2"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("Foreign Address"), "{}", outcome.stdout);
-    // The counts of -s stay whole, and the list follows.
+    // The counters of -s remain complete, and the list follows.
     let current = |stdout: &str| {
         let line = stdout
             .lines()

@@ -1,4 +1,5 @@
-//! The filters beyond states and ports: against `ss` with filters of its own on the same sockets, and against what the test made.
+//! The filters other than states and ports, compared with `ss` and its own filters on the same sockets, and with what
+//! the test created.
 #![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -54,7 +55,7 @@ fn ends_are_chosen_as_ss_chooses_them() {
             "sport >= :1024 and dst = 127.0.0.0/8".to_owned(),
         ),
     ] {
-        // A state that is only bound has no word in older `ss`.
+        // Older versions of `ss` have no name for a state that is only bound.
         let shown = rows(&format!("-an {words}"));
         let filter: Vec<&str> = ["state", "all"].into_iter().chain(filter.split(' ')).collect();
         let mut expected = oracle::rows(&oracle::ss_filtered(&filter));
@@ -118,13 +119,13 @@ fn processes_programs_and_users() {
         ports(&format!("--program *d --port 80,99 --pid {}", mail.pid())),
         [0u64; 0]
     );
-    // All of them were made by this test.
+    // All sockets were created by this test.
     let rows = json("-lt --json --columns uid,user");
     let (id, name) = (rows[0]["uid"].to_string(), rows[0]["user"].as_str().unwrap().to_owned());
     assert_eq!(ports(&format!("--user {id}")), [25, 80, 99]);
     assert_eq!(ports(&format!("--user {name}")), [25, 80, 99]);
     assert_eq!(ports("--user 54321"), [0u64; 0]);
-    // A narrow question shows the same owners as the whole.
+    // A narrow query shows the same owners as the whole list.
     let whole = json("-lto --json");
     let one = json(&format!("-lto --json --pid {}", web.pid()));
     assert_eq!(one.len(), 1);

@@ -1,4 +1,4 @@
-//! `--follow`, `--until` and `--timeout` on real sockets, as root and without privilege.
+//! `--follow`, `--until` and `--timeout` with real sockets, as root and without privileges.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,7 +28,7 @@ fn start(words: &[&str]) -> Running {
     Running(child)
 }
 
-/// Reads stderr until the program would notice what happens.
+/// Reads stderr until the program is ready to observe events.
 fn wait_until_watching(running: &mut Running) -> BufReader<ChildStderr> {
     let mut err = BufReader::new(running.0.stderr.take().unwrap());
     let mut all = String::new();
@@ -38,7 +38,7 @@ fn wait_until_watching(running: &mut Running) -> BufReader<ChildStderr> {
     err
 }
 
-/// Opens and uses a connection; both ends.
+/// Opens and uses a connection, and returns both ends.
 fn talk(listener: &TcpListener) -> [TcpStream; 2] {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
@@ -73,7 +73,7 @@ fn connections_have_program_duration_and_bytes() {
             assert_eq!(event["pid"], std::process::id());
         }
         seen.push(kind.clone());
-        // It lasts until it was seen, however events are learned.
+        // The connection remains open until it has been seen, whatever the source of events.
         drop(connection.take());
         if kind == "closed" {
             if event["learned"] != "poll" {
@@ -86,7 +86,8 @@ fn connections_have_program_duration_and_bytes() {
     assert_eq!(seen.last().map(String::as_str), Some("closed"), "{seen:?}");
 }
 
-/// Makes UDP sockets one after the other, each when the one before was reported; every one is reported as opened once.
+/// Creates UDP sockets one after the other, each once the previous one was reported. Each must be reported as opened
+/// exactly once.
 fn udp_sockets_are_opened_once(mut command: Command) {
     let child = command
         .args(["--follow", "--ndjson", "--timeout", "60", "--verbose"])
@@ -102,7 +103,7 @@ fn udp_sockets_are_opened_once(mut command: Command) {
     for _ in 0..3 {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = socket.local_addr().unwrap();
-        // Unconnected, but used: tracepoints see a socket at its first use.
+        // Unconnected, but used, because tracepoints see a socket at its first use.
         socket.send_to(b"x", at).unwrap();
         sockets.push(socket);
         loop {
@@ -150,7 +151,7 @@ fn until_ends_with_0_at_the_first_match() {
     assert!(running.0.wait().unwrap().success());
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("127.0.0.1:5005"), "{text}");
-    // It is there already.
+    // The listener already exists.
     let mut running = start(&["--until", "--listening --port 5005"]);
     assert!(running.0.wait().unwrap().success());
 }

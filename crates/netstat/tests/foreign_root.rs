@@ -1,4 +1,5 @@
-//! A package database that an ordinary user can make never makes a program "expected", and commands for another root are for that root.
+//! A package database that an ordinary user could have made never makes a program "expected", and commands for another
+//! root refer to that root.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -10,7 +11,7 @@ use netstat_testkit::namespace::{eventually, have};
 use netstat_testkit::{Needs, Netstat, own_namespace};
 use serde_json::Value;
 
-/// A process that ends with the test.
+/// A process that is ended with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -20,7 +21,7 @@ impl Drop for Running {
     }
 }
 
-/// A dpkg database below `admin` in which the package `package` owns `path`.
+/// Creates a dpkg database below `admin` in which the package `package` owns `path`.
 fn database(admin: &Path, package: &str, path: &str) {
     fs::create_dir_all(admin.join("info")).unwrap();
     fs::write(admin.join("info/format"), "1\n").unwrap();
@@ -32,8 +33,8 @@ fn database(admin: &Path, package: &str, path: &str) {
     fs::write(admin.join(format!("info/{package}.list")), format!("/.\n{path}\n")).unwrap();
 }
 
-/// Starts a copy of `sleep` in a mount namespace whose dpkg database says that a package owns it. `user` makes the user namespace
-/// of an ordinary user, too.
+/// Starts a copy of `sleep` in a mount namespace whose dpkg database says that a package owns it. `user` also creates a
+/// user namespace, as an ordinary user would.
 fn start(folder: &Path, user: bool, package: &str) -> Option<Running> {
     if !have("unshare") || !have("mount") {
         return None;

@@ -1,5 +1,5 @@
-//! Machine formats, columns, order and groups: read by other programs, checked against the published schemas, compared with what
-//! the kernel tells.
+//! Machine-readable formats, columns, order and groups: read by other programs, validated against the published
+//! schemas, compared with what the kernel reports.
 #![cfg(target_os = "linux")]
 
 use std::io::Write;
@@ -33,7 +33,7 @@ fn rows(document: &Value) -> &Vec<Value> {
     document["rows"].as_array().unwrap()
 }
 
-/// Checks `value` against a published schema.
+/// Validates `value` against a published schema.
 #[track_caller]
 fn valid(schema: &str, value: &Value) {
     let path = format!("{}/../../docs/schema/netstat.{schema}.json", env!("CARGO_MANIFEST_DIR"));
@@ -46,7 +46,7 @@ fn valid(schema: &str, value: &Value) {
     assert!(errors.is_empty(), "{errors:?}\n{value:#}");
 }
 
-/// What `program` prints when it reads `input`; `None` where it is not installed.
+/// Returns what `program` prints when it reads `input`; `None` if it is not installed.
 fn through(program: &str, words: &[&str], input: &str) -> Option<String> {
     let child = Command::new(program)
         .args(words)
@@ -95,7 +95,7 @@ fn every_format_says_the_same() {
             );
         }
     }
-    // Every null of the document has its reason there too.
+    // Every null in the document has its reason in the document, too.
     for row in listed {
         for (name, _) in row.as_object().unwrap().iter().filter(|(_, value)| value.is_null()) {
             let told = document["limits"]
@@ -189,7 +189,7 @@ fn order_top_and_groups() {
     };
     assert_eq!(ports("--sort local_port"), [9, 20, 53, 300]);
     assert_eq!(ports("--sort -local_port --top 2"), [300, 53]);
-    // UDP has no state: unknown comes last, up and down.
+    // UDP has no state, and unknown values come last in either direction.
     assert_eq!(ports("--sort state,-local_port"), [300, 20, 9, 53]);
     assert_eq!(ports("--sort -state,local_port"), [9, 20, 300, 53]);
     let groups = document("-an --json --group protocol,state");
@@ -202,7 +202,7 @@ fn order_top_and_groups() {
         stdout("-an --group protocol,state --sort count --color never"),
         "Count  Proto  State\n    1  UDP    -\n    3  TCP    LISTENING\n"
     );
-    // The classic layout keeps its columns in another order.
+    // The classic layout keeps its columns in any order of rows.
     let text = stdout("-an --sort -local_port --top 1");
     assert!(
         text.contains("\n  TCP    127.0.0.1:300          0.0.0.0:0              LISTENING\n"),
@@ -211,7 +211,7 @@ fn order_top_and_groups() {
     assert_eq!(text.lines().count(), 5);
 }
 
-/// Metrics of a quiet connection do not change between two looks.
+/// The metrics of an idle connection do not change between two samples.
 #[test]
 fn the_internals_of_tcp_are_those_of_ss() {
     own_namespace!();
@@ -223,7 +223,7 @@ fn the_internals_of_tcp_are_those_of_ss() {
         std::io::Read::read_exact(&mut far, &mut vec![0; size]).unwrap();
     }
     let port = near.local_addr().unwrap().port();
-    // The last acknowledgement may be late by 40 ms.
+    // The last acknowledgement may be delayed by 40 ms.
     std::thread::sleep(std::time::Duration::from_millis(300));
     let words = format!(
         "-n --json --local :{port} --columns rtt,rttvar,min_rtt,cwnd,mss,pmtu,bytes_sent,bytes_acked,congestion"
@@ -276,7 +276,7 @@ fn colours_only_on_a_terminal() {
         assert!(!escapes(words, &[]), "{words}: a pipe is no terminal");
         assert!(!escapes(&format!("{words} --color never"), &[]));
         assert!(escapes(&format!("{words} --color always"), &[]));
-        // Asked for on the command line wins over the environment.
+        // An explicit option takes precedence over the environment.
         assert!(escapes(&format!("{words} --color always"), &[("NO_COLOR", "1")]));
     }
     let painted = stdout("-an --color always");

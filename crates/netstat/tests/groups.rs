@@ -1,4 +1,4 @@
-//! `-g` against the kernel's own tables and `ip maddress`.
+//! `-g` compared with the kernel's own tables and `ip maddress`.
 #![cfg(target_os = "linux")]
 
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};

@@ -1,4 +1,5 @@
-//! Programs whose names hold separators, quotes, line breaks and formulas: no table shifts, and no spreadsheet calculates.
+//! Programs whose names contain separators, quotes, line breaks and formulas: no table is misaligned, and no
+//! spreadsheet evaluates them.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ const NAMES: [&str; 12] = [
     "really called so (deleted)",
 ];
 
-/// The records of a text, by RFC 4180 alone.
+/// Parses the records of a text according to RFC 4180 alone.
 fn records(text: &str) -> Vec<Vec<String>> {
     let (mut all, mut record, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut chars = text.chars().peekable();
@@ -47,7 +48,7 @@ fn records(text: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// Runs the body with one program of each name, and gives it the port of each and the programs.
+/// Calls `body` with a program of each name, the port of each, and the processes.
 fn with_programs(body: impl FnOnce(&Netstat, &[(u16, &str)], &[Holder])) {
     let mut actors = Vec::new();
     let mut ports = Vec::new();
@@ -79,7 +80,8 @@ fn csv_safe_hostile_names_are_whole_fields_and_no_formulas() {
                 found.unwrap_or_else(|| panic!("{port} {name:?}: {records:#?}"))[1].clone()
             };
             let (exact, safe) = (find(&exact), find(&safe));
-            // What a spreadsheet calculates begins with one of these, blanks aside; an apostrophe makes it a text.
+            // A text that a spreadsheet evaluates begins with one of these, apart from spaces; an apostrophe makes it
+            // plain text.
             let calculated = exact.trim_start().starts_with(['=', '+', '-', '@', '|', '%']);
             assert_eq!(safe, if calculated { format!("'{exact}") } else { exact.clone() });
             assert!(!safe.trim_start().starts_with(['=', '+', '-', '@', '|', '%']));
@@ -91,7 +93,7 @@ fn csv_safe_hostile_names_are_whole_fields_and_no_formulas() {
     });
 }
 
-/// The words of each line that `words` print for a port of `ports`, with the name of its program.
+/// Returns the words of each line that `words` prints for one of `ports`, with the name of its program.
 fn rows<'a>(netstat: &Netstat, words: &str, ports: &[(u16, &'a str)]) -> Vec<(&'a str, Vec<String>)> {
     let outcome = netstat.run(words.split(' '));
     let lines: Vec<Vec<String>> = outcome

@@ -1,5 +1,5 @@
-//! `netstat inspect` against real sockets and processes: every form of target, the facts of a card against `/proc` and other
-//! programs, what is said where something may not be seen, and bundles.
+//! `netstat inspect` with real sockets and processes: every form of target, the facts of a card compared with `/proc`
+//! and other programs, what is reported if something may not be seen, and bundles.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -20,7 +20,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// Runs `netstat inspect` without a pause for sampling.
+/// Runs `netstat inspect` without a sampling interval.
 fn inspect(words: &[&str]) -> Outcome {
     netstat().run([&["inspect", "--sample", "0"], words].concat())
 }
@@ -33,7 +33,7 @@ fn json(words: &[&str]) -> Value {
     document
 }
 
-/// Checks `value` against a published schema.
+/// Validates `value` against a published schema.
 #[track_caller]
 fn valid(schema: &str, value: &Value) {
     let path = format!("{}/../../docs/schema/netstat.{schema}.json", env!("CARGO_MANIFEST_DIR"));
@@ -49,7 +49,7 @@ fn valid(schema: &str, value: &Value) {
     assert_eq!(errors, [""; 0], "{value:#}");
 }
 
-/// The one card for `word`.
+/// Returns the only card for `word`.
 #[track_caller]
 fn card(word: &str) -> Value {
     let document = json(&[word]);
@@ -58,7 +58,7 @@ fn card(word: &str) -> Value {
     cards[0].clone()
 }
 
-/// A process that ends with the test.
+/// A process that is ended with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -68,7 +68,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts `command` and waits until it is another program than this test, and sleeps.
+/// Starts `command`, and waits until it has executed another program and sleeps.
 fn start(command: &mut Command) -> Running {
     let running = Running(command.spawn().unwrap());
     let pid = running.0.id();
@@ -155,7 +155,7 @@ fn a_number_that_is_both_says_so_and_shows_both() {
     own_namespace!(Needs::PROCESSES);
     let running = start(Command::new("sleep").arg("600"));
     let pid = u16::try_from(running.0.id()).unwrap();
-    // A port below 1024 is free to take in a user namespace or as root.
+    // A port below 1024 can be bound in a user namespace or as root.
     let Ok(socket) = UdpSocket::bind(("127.0.0.1", pid)) else {
         skip("a port by number", "it is taken");
         return;
@@ -246,7 +246,7 @@ fn facts_of_the_process_are_those_of_proc() {
     assert_eq!(network.to_str().unwrap(), format!("net:[{inode}]"));
     assert_eq!(process["namespaces"]["network"]["ours"], true);
 
-    // The same on the screen.
+    // The text output has the same facts.
     let outcome = inspect(&[&format!("pid:{pid}")]);
     let text = outcome.success();
     assert!(text.starts_with(&format!("sleep [{pid}]")), "{text}");
@@ -311,7 +311,7 @@ fn the_package_is_the_one_that_dpkg_names() {
             .success()
             .then(|| String::from_utf8(output.stdout).unwrap())
     };
-    // The database may know it by the path before directories were merged.
+    // The database may have the path from before the directories were merged.
     let Some(line) = search(&sleep).or_else(|| search(Path::new("/bin/sleep"))) else {
         skip("packages", "dpkg does not know sleep");
         return;
@@ -336,7 +336,7 @@ fn an_interpreter_is_shown_by_its_script() {
         .stdin(Stdio::piped());
     let running = Running(command.spawn().unwrap());
     let pid = running.0.id();
-    // It has read the script when it waits for its input.
+    // When it waits for input, it has read the script.
     eventually(
         || {
             fs::read_to_string(format!("/proc/{pid}/cmdline"))
@@ -380,13 +380,13 @@ fn traffic_is_counted_with_its_rate() {
     assert_eq!(receiving["unknown"]["bytes_received_per_second"], "not asked for");
     assert!(receiving["round_trip_microseconds"].as_u64().is_some());
 
-    // Bytes flow for as long as the program watches.
+    // There is traffic as long as the program samples.
     let writer = std::thread::spawn(move || {
         while client.write_all(&[2; PIECE]).is_ok() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    // However long it takes to look.
+    // However long the sampling takes.
     let looked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let until = std::sync::Arc::clone(&looked);
     let reader = std::thread::spawn(move || {
@@ -460,7 +460,7 @@ fn packet_filters_are_shown_as_nft_does() {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let word = format!("tcp:{}", listener.local_addr().unwrap().port());
     let filter = json(&[&word])["packet_filter"].clone();
-    // Whoever has made the namespace may look; what a kernel without nftables says is another matter.
+    // The creator of the namespace may read its rules; what a kernel without nftables reports is another matter.
     if filter["nftables"].is_null() {
         skip("packet filters", filter["unknown"]["nftables"].as_str().unwrap());
         return;
@@ -497,7 +497,7 @@ fn packet_filters_are_shown_as_nft_does() {
 #[test]
 fn the_verdict_is_that_of_the_rules() {
     own_namespace!(Needs::PROCESSES);
-    // A packaged program is expected; the same as a nameless copy in a place for temporary files is not.
+    // A packaged program is expected; a nameless copy of it in a temporary directory is not.
     if have("dpkg") {
         let running = start(Command::new("sleep").arg("600"));
         let word = format!("pid:{}", running.0.id());
@@ -545,7 +545,7 @@ fn a_socket_without_a_process_says_why() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let at = client.local_addr().unwrap();
-    // The side that closes first is left in TIME_WAIT.
+    // The side that closes first remains in TIME_WAIT.
     drop(client);
     let (mut server, _) = listener.accept().unwrap();
     server.read_to_end(&mut Vec::new()).unwrap();
@@ -587,15 +587,15 @@ fn what_may_not_be_seen_is_named_with_its_reason() {
         unseen.iter().any(|entry| entry["what"] == "its program file"),
         "{unseen:?}"
     );
-    // On the screen, too.
+    // The text output says so, too.
     let text = netstat().unprivileged().run(["inspect", "--sample", "0", &word]).stdout;
     assert!(text.contains("file       unknown: not permitted\n"), "{text}");
-    // Not seeing a socket is not having none.
+    // Not being able to see sockets is different from having none.
     assert!(
         text.contains("\nsocket     which sockets it holds is unknown: not permitted\n"),
         "{text}"
     );
-    // In a user namespace the program runs as its root without rights, to whom sudo gives nothing.
+    // In a user namespace the program runs as root without capabilities, for whom sudo is of no use.
     if real_root() {
         assert!(text.contains("next       see more of it "), "{text}");
     }
@@ -627,9 +627,9 @@ fn nothing_found_is_said_with_what_is_near() {
     let other = if port % 10 == 9 { port - 1 } else { port + 1 };
     let outcome = inspect(&[&format!("tcp:{other}"), "waitre", "203.0.113.9"]);
     assert_eq!(outcome.status.code(), Some(1));
-    // The only similar name is shown, with what was asked for.
+    // The only similar name is shown, along with what was asked for.
     assert!(outcome.stdout.starts_with("waiter ["), "{outcome:#?}");
-    // Whether the rules of NAT can be read depends on the machine; that they cannot is a line of its own.
+    // Whether NAT rules can be read depends on the machine; if they cannot, a separate line says so.
     let lines: Vec<&str> = outcome
         .stderr
         .lines()
@@ -646,7 +646,7 @@ fn nothing_found_is_said_with_what_is_near() {
         "netstat: \"203.0.113.9\": nothing found: no address 203.0.113.9 in sight".to_owned(),
     ];
     assert_eq!(lines.get(..3), Some(&expected.each_ref().map(String::as_str)[..]));
-    // What is found is shown although another target is not.
+    // Matches are shown even if another target matches nothing.
     let outcome = inspect(&["waiter", "203.0.113.9"]);
     assert_eq!(outcome.status.code(), Some(1));
     assert!(outcome.stdout.starts_with("waiter ["), "{outcome:#?}");
@@ -686,7 +686,7 @@ fn lines_fit_the_screen_and_names_cannot_drive_it() {
     }
 }
 
-/// Unpacks a bundle below `into` and gives back its manifest, having compared every member with it.
+/// Unpacks a bundle below `into`, compares every member with the manifest, and returns the manifest.
 fn unpack(bundle: &Path, into: &Path) -> Value {
     let mut archive = tar::Archive::new(fs::File::open(bundle).unwrap());
     archive.unpack(into).unwrap();
@@ -777,7 +777,7 @@ fn a_bundle_keeps_what_would_be_lost() {
     assert_eq!(cards["cards"][0]["process"]["arguments"], Value::Null);
 }
 
-/// A process is free to name any file in its arguments.
+/// A process can name any file in its arguments.
 #[test]
 fn bundle_file_that_only_arguments_name_is_not_copied() {
     own_namespace!(Needs::PROCESSES);
@@ -794,7 +794,7 @@ fn bundle_file_that_only_arguments_name_is_not_copied() {
     let running = start(command.arg(&script).arg(&ready));
     let pid = running.0.id();
     eventually(|| ready.exists(), || "the script does not run".to_owned());
-    // Python has read its script and closed it; by now another file is there.
+    // Python has read its script and closed it; now another file is at its path.
     fs::rename(&secret, &script).unwrap();
     let bundle = directory.path().join("evidence.tar");
     inspect(&[&format!("pid:{pid}"), "--bundle", bundle.to_str().unwrap()]).success();
@@ -831,7 +831,7 @@ fn bundle_script_that_the_shell_has_open_is_copied() {
     assert_eq!(fs::read(into.join(format!("{pid}/script"))).unwrap(), b"read line\n");
 }
 
-/// A program of a few kilobytes that says it is three gigabytes long.
+/// A program of a few kilobytes with an apparent size of three gigabytes.
 #[test]
 fn bundle_holes_of_a_program_stay_holes_and_size_is_limited() {
     own_namespace!(Needs::PROCESSES);
@@ -894,7 +894,7 @@ fn no_bundle_is_made_of_nothing() {
     );
 }
 
-/// The shell that is driven over a connection is often not the process that opened it.
+/// A shell that is controlled over a connection is often not the process that opened it.
 #[test]
 fn of_those_who_share_a_socket_the_suspicious_one_comes_first() {
     own_namespace!(Needs::PROCESSES);
@@ -903,7 +903,7 @@ fn of_those_who_share_a_socket_the_suspicious_one_comes_first() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    // Opens the connection, gives it to a shell, and keeps its own hold of it.
+    // Opens the connection, passes it to a shell, and keeps a descriptor of it.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo $$ >&3; sh -c 'echo $$; read x' <&3 >&3 2>&3; true");
     let mut opener = Command::new("bash");
     opener.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());

@@ -1,4 +1,5 @@
-//! What `netstat inspect` finds for an endpoint, and what it says about sockets that do not work: with real sockets on real interfaces.
+//! What `netstat inspect` finds for an endpoint, and what it reports about sockets with problems, with real sockets on
+//! real interfaces.
 #![cfg(target_os = "linux")]
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -24,7 +25,7 @@ fn cards(words: &[&str]) -> Vec<Value> {
     document["cards"].as_array().unwrap().clone()
 }
 
-/// The process ids of the cards for a target.
+/// Returns the process ids of the cards for a target.
 fn pids(words: &[&str]) -> Vec<u64> {
     cards(words)
         .iter()
@@ -36,7 +37,7 @@ fn ip(words: &str) -> bool {
     tool("ip").args(words.split(' ')).status().unwrap().success()
 }
 
-/// A veth link of these names, up and without duplicate address detection; false where that cannot be made.
+/// Creates a veth pair with these names, up and without duplicate address detection; returns whether that succeeded.
 fn link(name: &str, other: &str) -> bool {
     have("ip")
         && ip(&format!("link add {name} type veth peer name {other}"))
@@ -44,12 +45,12 @@ fn link(name: &str, other: &str) -> bool {
         && ip(&format!("link set {other} up"))
 }
 
-/// A TCP socket that programs started meanwhile do not inherit.
+/// Returns a TCP socket that is not inherited by programs started later.
 fn stream(family: AddressFamily) -> OwnedFd {
     socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP)).unwrap()
 }
 
-/// A listener on `[::]` that takes IPv4 as well, or does not.
+/// Returns a listener on `[::]` that accepts IPv4, too, unless `only`.
 fn wildcard_v6(only: bool) -> TcpListener {
     let made = stream(AddressFamily::INET6);
     sockopt::set_ipv6_v6only(&made, only).unwrap();
@@ -96,11 +97,11 @@ fn an_endpoint_finds_the_wildcard_listener_that_answers_there() {
         let status = outcome.status.code();
         assert_eq!(status, Some(i32::from(expected.is_empty())), "{target} {outcome:#?}");
         if !expected.is_empty() {
-            // Connections that have ended may be left there, without a process.
+            // Closed connections without a process may follow.
             assert_eq!(pids(&[&target])[..1], expected, "{target}");
         }
     }
-    // Where nothing answers, the only listener of the port is shown, and the answer says so.
+    // If nothing answers, the only listener on the port is shown, and a note says so.
     let outcome = inspect(&[&format!("127.0.0.1:{v6_port}")]);
     assert!(outcome.stdout.starts_with("server ["), "{outcome:#?}");
     assert!(
@@ -109,7 +110,7 @@ fn an_endpoint_finds_the_wildcard_listener_that_answers_there() {
         )),
         "{outcome:#?}"
     );
-    // The two wildcards of IPv6 look different.
+    // The two kinds of IPv6 wildcard listeners are shown differently.
     let text = |port: u16| inspect(&[&format!("tcp:{port}")]).stdout;
     assert!(text(dual_port).contains(&format!("TCP [::]:{dual_port}  LISTENING  IPv4 and IPv6")));
     assert!(text(v6_port).contains(&format!("TCP [::]:{v6_port}  LISTENING  IPv6 only")));
@@ -136,10 +137,10 @@ fn lines_of_listings_are_understood_as_they_are() {
     };
     let listing = netstat(&["-an", "-p", "tcp"]).stdout;
     let line = |word: &str| listing.lines().find(|line| line.contains(word)).unwrap().to_owned();
-    // A listener first, then what is connected there.
+    // The listener comes first, followed by what is connected there.
     assert_eq!(pids(&[&line("LISTENING")])[0], server);
     assert_eq!(sorted(&[&line("ESTABLISHED")]), connection);
-    // A shell that was given the line without quotes has split it.
+    // A shell splits a line that was not quoted.
     let split = line("LISTENING");
     assert_eq!(pids(&split.split_whitespace().collect::<Vec<_>>())[0], server);
     assert_eq!(sorted(&[&format!("{from}->{at}")]), connection);
@@ -184,7 +185,7 @@ fn equal_addresses_are_distinguished_by_zone_and_interface() {
             "{text}"
         );
         assert!(text.contains(&format!("from fe80::/64 ({name})")), "{text}");
-        // What a list prints can be given back to it.
+        // The output of a list is accepted as a target.
         let listing = netstat(&["-ano", "--port", "9090"]).stdout;
         let row = listing.lines().find(|line| line.ends_with(&pid.to_string())).unwrap();
         let local = row.split_whitespace().nth(1).unwrap();

@@ -1,4 +1,4 @@
-//! Printing again and again.
+//! Repeated prints.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufReader, Read};
@@ -19,7 +19,7 @@ fn start(words: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Reads one byte after another until `text` has come.
+/// Reads byte by byte until `text` has been read.
 fn read_until(from: &mut impl Read, text: &str) {
     let mut seen = Vec::new();
     let mut byte = [0];
@@ -50,7 +50,7 @@ fn a_count_ends_it() {
         assert_eq!(lists.len(), 3, "{words:?}");
         assert!(lists.iter().all(|list| list.len() == 1), "{words:?}");
         assert_eq!(outcome.stderr, "", "{words:?}");
-        // The first print comes at once, nothing is waited for after the last.
+        // The first print appears at once, and there is no wait after the last.
         assert!(
             took >= Duration::from_secs(2) && took < Duration::from_millis(2900),
             "{words:?}: {took:?}"
@@ -83,7 +83,7 @@ fn every_print_takes_a_new_sample() {
 #[test]
 fn a_slow_reader_does_not_shift_the_clock() {
     own_namespace!();
-    // Some 160 KB a print: more than a pipe holds, so the program waits for its reader.
+    // About 160 KB per print: more than the capacity of a pipe, so the program waits for its reader.
     let _load = actors::connections(1000).unwrap();
     let mut child = start(&["-an", "1", "--count", "3"]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -113,12 +113,12 @@ fn ctrl_c_ends_it_without_a_word() {
         &["-r", "1"],
         &["-ano", "1"],
     ] {
-        // A shell that runs the tests in the background has them ignore the signal, and all that they start.
+        // If a shell runs the tests in the background, they and all their children ignore the signal.
         let netstat = netstat().behind(["env", "--default-signal=INT"]);
         let mut command = netstat.command(words);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut output = child.stdout.take().unwrap();
-        // Everything of the first print has come when nothing more does before the next second.
+        // The first print is complete if nothing more arrives before the next second.
         output.read_exact(&mut [0; 40]).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         trouble::interrupt(&child);
@@ -133,7 +133,7 @@ fn ctrl_c_ends_it_without_a_word() {
         );
         assert!(begin.elapsed() < Duration::from_millis(800), "{words:?}");
         let status = status.unwrap();
-        // Either the program ends itself or the signal does; a shell says 0 or 130.
+        // Either the program ends itself, or the signal ends it; a shell reports 0 or 130.
         assert!(
             status.code() == Some(0) || status.signal() == Some(2),
             "{words:?}: {status}"

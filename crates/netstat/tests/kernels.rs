@@ -1,5 +1,6 @@
-//! Answers compared with `/proc`, `ss` and what the test itself did, on whatever kernel runs. `cargo xtask kernels` runs these in
-//! virtual machines with old, new and unusual kernels; the environment then names the case (docs/kernels.md).
+//! Results compared with `/proc`, `ss` and the actions of the test itself, on whatever kernel runs. `cargo xtask
+//! kernels` runs these tests in virtual machines with old, new and unusual kernels; the environment then names the case
+//! (docs/kernels.md).
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,7 +22,7 @@ fn case() -> String {
     std::env::var("NETSTAT_KERNELS_CASE").unwrap_or_default()
 }
 
-/// The program as this case runs it.
+/// Returns the program as it runs in this case.
 fn netstat() -> Netstat {
     let netstat = Netstat::new(env!("CARGO_BIN_EXE_netstat"));
     if case() == "noproc" {
@@ -31,7 +32,7 @@ fn netstat() -> Netstat {
     }
 }
 
-/// Fails when a diagnostic is not fit for a user: a panic, or the kernel's words instead of a sentence.
+/// Fails if a diagnostic is not fit for users: a panic, or a message of the kernel instead of a sentence.
 #[track_caller]
 fn is_understandable(stderr: &str) {
     for bad in ["panicked", "unknown func", "invalid func", "os error"] {
@@ -73,7 +74,7 @@ fn listing_agrees_with_proc_and_ss() {
         ss.sort();
         assert_eq!(ours, ss);
     }
-    // Sockets that are only bound: all where the kernel reports them (Linux 6.8, by netlink), none elsewhere.
+    // Sockets that are only bound: all of them if the kernel reports them (Linux 6.8, over netlink), otherwise none.
     assert!(shown.iter().all(|row| in_tables(row.state)), "only -q shows them");
     let outcome = netstat().run(["-qn", "-p", "TCP"]);
     let lines = listing::rows(&listing::list(outcome.success()));
@@ -109,7 +110,7 @@ fn owners_are_the_processes_that_hold_the_sockets() {
     };
     let walked = expect(&netstat().run(["-ano"]));
     if case() == "noproc" {
-        // eBPF needs no /proc; where there is neither, nobody is named and the reason is given.
+        // eBPF does not need /proc. If neither is available, no owner is named, and the reason is reported.
         assert!(
             walked == [holder.pid().to_string()] || walked.iter().all(|word| word == "-"),
             "{walked:?}"
@@ -130,7 +131,7 @@ fn owners_are_the_processes_that_hold_the_sockets() {
         "plain" | "hidepid" | "noipv6" | "integrity" | "cgroup1"
     );
     if usual && real_root() {
-        // The iterator's helper came with Linux 5.11.
+        // The iterator's helper exists since Linux 5.11.
         assert!(!kernel_has("the socket iterator", 5, 11), "{}", iterated.stderr);
     }
 }
@@ -179,7 +180,7 @@ fn wireguard_sockets_belong_to_their_interface() {
     if !ip("link add wg-test type wireguard") {
         return skip("WireGuard", "this kernel makes no such interface here");
     }
-    // Now the kernel opens its sockets, on a port of its choice.
+    // Now the kernel opens its sockets, on a port that it chooses.
     assert!(ip("link set wg-test up"));
     let outcome = netstat().run(["-ano", "-p", "UDP"]);
     let lines = listing::list(outcome.success());
@@ -197,7 +198,7 @@ fn wireguard_sockets_belong_to_their_interface() {
     }
 }
 
-/// Ends the program when the test ends.
+/// A program that is ended with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -207,7 +208,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads stderr to the line that has this text into `all`. False when the program ends before.
+/// Reads stderr into `all` up to the line with this text. Returns false if the program ends before.
 fn read_to(stderr: &mut BufReader<ChildStderr>, text: &str, all: &mut String) -> bool {
     while !all.contains(text) {
         if stderr.read_line(all).unwrap() == 0 {
@@ -217,7 +218,7 @@ fn read_to(stderr: &mut BufReader<ChildStderr>, text: &str, all: &mut String) ->
     true
 }
 
-/// Whether root learns the owners of short connections in this case, whatever the kernel.
+/// Whether root learns the owners of short connections in this case, regardless of the kernel.
 fn expects_owners() -> bool {
     real_root()
         && !matches!(
@@ -226,7 +227,7 @@ fn expects_owners() -> bool {
         )
 }
 
-/// Makes this many connections to a listener of this process, each with 5 bytes; both ends live here.
+/// Makes this many connections to a listener of this process, each with 5 bytes of data; both ends are in this process.
 fn churn(listener: &TcpListener, count: usize) {
     for _ in 0..count {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -286,7 +287,7 @@ fn record(way: &str) {
         if found.len() > before {
             grown = Instant::now();
         }
-        // Where connections are polled, the record says that it has gaps, and the rest never comes.
+        // With polling, the record reports gaps, and the missing rows never appear.
         let stays = || grown.elapsed() > patience(Duration::from_secs(2)) && !history(&store, &["--gaps"]).is_empty();
         if found.len() >= 2 * COUNT || stays() {
             break;
@@ -300,7 +301,7 @@ fn record(way: &str) {
     assert_eq!(running.0.wait().unwrap().code(), Some(0), "{rest}");
     is_understandable(&said);
     is_understandable(&rest);
-    // What was open before is recorded, too, both ends of it, and once.
+    // Connections that were open before are recorded, too: both ends, once each.
     let before: Vec<_> = history(&store, &["--port", &earlier_port.to_string()])
         .into_iter()
         .filter(|row| row["direction"] != "listen")
@@ -324,7 +325,8 @@ fn record(way: &str) {
         );
         return;
     }
-    // A client is known when it connects, a server when it closes at the latest: where the kernel has tracepoints at all.
+    // If the kernel has tracepoints, the owner of a client is known when it connects, that of a server at the latest
+    // when it closes.
     if way == "trace" || (way == "auto" && expects_owners()) {
         let unowned: Vec<_> = found
             .iter()

@@ -1,4 +1,4 @@
-//! RAW, PACKET, UNIX and MPTCP in the list, compared with `ss`.
+//! RAW, PACKET, UNIX and MPTCP sockets in the list, compared with `ss`.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
@@ -13,7 +13,8 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// The rows of the classic list for these words. Some kernels have no `raw_diag`, and the list says so.
+/// Returns the rows of the classic list for these arguments. Some kernels have no `raw_diag`, in which case the list
+/// says so.
 #[track_caller]
 fn classic(words: &[&str]) -> Vec<String> {
     let outcome = netstat().run(words);
@@ -23,7 +24,7 @@ fn classic(words: &[&str]) -> Vec<String> {
     rows.lines().skip(1).map(|row| row.trim_end().to_owned()).collect()
 }
 
-/// The rows of the JSON document for these words.
+/// Returns the rows of the JSON document for these arguments.
 #[track_caller]
 fn json(words: &[&str]) -> Vec<Value> {
     let outcome = netstat().run([words, &["--json"]].concat());
@@ -35,7 +36,7 @@ fn inodes(rows: &[Value]) -> BTreeSet<u64> {
     rows.iter().filter_map(|row| row["inode"].as_u64()).collect()
 }
 
-/// The inodes in what `ss` prints: behind `ino:`, or a column of their own for AF_UNIX.
+/// Returns the inodes in the output of `ss`: after `ino:`, or, for AF_UNIX, in a separate column.
 fn ss_inodes(words: &str) -> BTreeSet<u64> {
     let output = namespace::tool("ss").args(words.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -75,11 +76,11 @@ fn raw_sockets() {
     all.append(&mut inodes(&json(&["-n", "-p", "RAW6"])));
     assert_eq!(all, BTreeSet::from([oracle::inode(&v4), oracle::inode(&v6)]));
     if have("ss") {
-        // Without raw_diag ss tells no inodes of them.
+        // Without raw_diag, ss reports no inodes for them.
         let output = namespace::tool("ss").arg("-wanHO").output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
     }
-    // Numbers of protocols are no ports, and there are no states.
+    // Protocol numbers are not ports, and there are no states.
     assert!(!netstat().run(["-np", "RAW", "--port", "1"]).success().contains("RAW "));
     let outcome = netstat().run(["-np", "RAW", "--state", "LISTENING"]);
     assert!(outcome.stderr.contains("RAW has no states"), "{outcome:#?}");
@@ -125,7 +126,7 @@ fn unix_sockets() {
     let listener = UnixListener::bind(&path).unwrap();
     let client = UnixStream::connect(&path).unwrap();
     let (server, _) = listener.accept().unwrap();
-    // Names belong to whoever makes them: this one would clear the screen.
+    // The creator of a socket chooses its name: this one would clear the screen.
     let name = SocketAddr::from_abstract_name(b"\x1b[2J\n").unwrap();
     let datagram = UnixDatagram::bind_addr(&name).unwrap();
     let rows = classic(&["-anp", "UNIX"]);
@@ -150,7 +151,7 @@ fn unix_sockets() {
     let own = rows.iter().find(|row| row["inode"] == made[3]).unwrap();
     assert_eq!(own["local"], "@\u{1b}[2J\n");
     if have("ss") {
-        // The line end in a name parts a line of ss in two.
+        // The line break in a name splits a line of ss in two.
         drop(datagram);
         assert_eq!(inodes(&json(&["-an", "-p", "UNIX"])), ss_inodes("-xanHO"));
     }
@@ -182,7 +183,7 @@ fn mptcp_connections() {
     if have("ss") {
         assert_eq!(inodes(&rows), ss_inodes("-MaenHO"));
     }
-    // Its path is a TCP connection that says to whom it belongs.
+    // Its subflow is a TCP connection that names its owner.
     let paths = json(&["-n", "-p", "TCP", "--columns", "local,ulp,mptcp_token"]);
     for path in &paths {
         assert_eq!(path["ulp"], "mptcp");
@@ -208,7 +209,7 @@ fn their_owners_stand_beside_them() {
     drop(other);
 }
 
-/// A socket of this kind, or `None` where the kernel does not have it.
+/// Creates a socket of this kind; `None` if the kernel does not support it.
 fn made(family: i32, kind: i32, protocol: i32) -> Option<std::os::fd::OwnedFd> {
     use rustix::net::{AddressFamily, Protocol, SocketType, socket};
     let protocol = std::num::NonZeroU32::new(u32::try_from(protocol).unwrap()).map(Protocol::from_raw);
@@ -225,7 +226,7 @@ fn udplite_socket_is_listed_with_its_owner() {
     rustix::net::bind(&socket, &"127.0.0.1:8095".parse::<std::net::SocketAddr>().unwrap()).unwrap();
     let row = "  UDPLITE  127.0.0.1:8095         *:*";
     assert_eq!(classic(&["-anp", "udplite"]), [row]);
-    // Also where nobody names it, and by its port.
+    // They are listed even if not named, and can be found by port.
     assert_eq!(classic(&["-an"]), [row]);
     assert_eq!(classic(&["-an", "--port", "8095"]), [row]);
     let other = netstat().run(["-an", "--port", "8096"]);
@@ -271,7 +272,7 @@ fn netlink_sockets_agree_with_ss() {
         theirs.is_empty() || theirs.contains(&own[0]["inode"].as_u64().unwrap()),
         "{theirs:?}"
     );
-    // Those of the kernel are known as such.
+    // The kernel's own sockets are recognized as such.
     let outcome = netstat().run(["-ano", "-p", "netlink"]);
     assert!(outcome.stderr.contains("of the kernel itself"), "{outcome:#?}");
 }
@@ -291,6 +292,6 @@ fn kind_that_the_kernel_lacks_is_named() {
         let told = format!("there are no {} sockets", name.to_uppercase());
         assert_eq!(outcome.stderr.contains(&told), !is_known, "{outcome:#?}");
     }
-    // Nothing is said of what nobody named.
+    // Nothing is reported about kinds that were not named.
     assert_eq!(netstat().run(["-an"]).stderr, "");
 }

@@ -1,5 +1,5 @@
-//! `-e`, `-s`, `-r` and `-c` for machines: read by other programs, checked against the published schema, compared with what the
-//! kernel says.
+//! `-e`, `-s`, `-r` and `-c` in machine-readable formats: read by other programs, validated against the published
+//! schema, compared with what the kernel reports.
 #![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ fn stdout(words: &str) -> String {
     netstat().run(words.split_whitespace()).success().to_owned()
 }
 
-/// Reads and checks a document.
+/// Parses and validates a document.
 #[track_caller]
 fn read(text: &str) -> Value {
     let document: Value = serde_json::from_str(text).unwrap();
@@ -43,7 +43,7 @@ fn names(document: &Value) -> Vec<&str> {
     document.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// Sends a datagram over loopback, so that something is counted.
+/// Sends a datagram over loopback, so that counters are not 0.
 fn traffic() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
@@ -73,7 +73,7 @@ fn each_part_is_a_member_and_the_list_is_the_last() {
         assert_eq!(document["schema"], "netstat.tables", "{words}");
         assert_eq!(names(&document), [&frame, parts, &["limits"]].concat(), "{words}");
     }
-    // Alone the list is what it was.
+    // On its own, the list is unchanged.
     let list: Value = serde_json::from_str(&stdout("-a --json")).unwrap();
     assert_eq!(list["schema"], "netstat.sockets");
 }
@@ -111,7 +111,7 @@ fn counters_are_those_of_the_kernel() {
             .parse()
             .unwrap()
     };
-    // Nothing happens in this namespace meanwhile.
+    // There is no other traffic in this namespace in the meantime.
     assert_eq!(
         statistics["blocks"]["udpv4"]["datagrams_received"],
         figure(&snmp, "Udp", "InDatagrams")
@@ -122,7 +122,7 @@ fn counters_are_those_of_the_kernel() {
         statistics["groups"]["IpExt"]["InOctets"],
         figure(&netstat, "IpExt", "InOctets")
     );
-    // Counters that are 0 are there too.
+    // Counters that are 0 are present, too.
     assert_eq!(statistics["groups"]["TcpExt"]["ListenDrops"], 0);
 }
 
@@ -217,7 +217,7 @@ fn interfaces_are_rows_of_csv() {
     assert_eq!(loopback[1..4], ["1", "", "true"]);
     let counted: u64 = loopback[4].parse().unwrap();
     assert!(counted > 0, "{csv}");
-    // The heading stands once, whatever is printed.
+    // There is exactly one heading, whatever is printed.
     let twice = stdout("-e --csv 1 --count 2");
     assert_eq!(twice.matches("name,index").count(), 1, "{twice}");
 }

@@ -1,4 +1,4 @@
-//! `netstat monitor` itself, in a real terminal (tmux) and on real connections: keys, figures, and the terminal that is given back.
+//! `netstat monitor` in a real terminal (tmux) and with real connections: keys, metrics, and the restored terminal.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use netstat_testkit::{own_namespace, skip, tool};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netstat");
 
-/// Whether a program is there.
+/// Whether a program is installed.
 fn has(program: &str) -> bool {
     let found = Command::new(program)
         .arg("-V")
@@ -34,7 +34,7 @@ struct Tmux {
 }
 
 impl Tmux {
-    /// `None`, with a word why, where there is no tmux.
+    /// Starts a terminal; returns `None` and reports a skip if tmux is not installed.
     fn start(test: &str, width: u16, height: u16) -> Option<Tmux> {
         if !has("tmux") {
             skip(test, "tmux is not installed");
@@ -67,7 +67,7 @@ impl Tmux {
             .arg(&self.socket)
             .args(words)
             .env("HOME", self.home.path())
-            // Users without a login have a shell that refuses.
+            // The shell of users without a login refuses to run.
             .env("SHELL", "/bin/sh")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_STATE_HOME")
@@ -113,13 +113,13 @@ impl Tmux {
         }
     }
 
-    /// Whether the terminal sends what the mouse does, shows its other screen, shows the cursor.
+    /// Returns whether the terminal reports mouse events, shows its alternate screen, and shows the cursor.
     fn modes(&self) -> String {
         let format = "#{mouse_any_flag} #{alternate_on} #{cursor_flag}";
         self.run(&["display-message", "-p", format]).trim().to_owned()
     }
 
-    /// The settings of the terminal as stty tells them.
+    /// Returns the settings of the terminal as reported by stty.
     fn settings(&self) -> String {
         let file = self.home.path().join("stty");
         self.type_line(&format!("stty -a > {0}.new; mv {0}.new {0}", file.display()));
@@ -144,10 +144,10 @@ impl Drop for Tmux {
     }
 }
 
-/// Sends so many bytes a second over a connection of this process, until it is dropped.
+/// Sends a number of bytes per second over a connection of this process, until it is dropped.
 struct Transfer {
     stop: Arc<AtomicBool>,
-    /// Sends nothing more, and stays open.
+    /// Set to pause sending and keep the connection open.
     pause: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     port: u16,
@@ -226,7 +226,7 @@ fn a_known_transfer_shows_its_rate() {
         "{received} instead of {true_rate}"
     );
 
-    // Both ends are this process's, and so are their sums.
+    // Both ends belong to this process, and so do their totals.
     let Holder::Process(key) = sender.holder else {
         panic!("{sender:?}")
     };
@@ -239,7 +239,7 @@ fn a_known_transfer_shows_its_rate() {
     );
 }
 
-/// What is sent and received over UDP, by a connected socket and by one that is not, must appear in the rates of its sockets and process.
+/// What connected and unconnected UDP sockets send and receive must appear in the rates of the sockets and the process.
 #[test]
 fn udp_traffic_known_shows_within_two_percent() {
     own_namespace!();
@@ -315,7 +315,8 @@ fn udp_traffic_known_shows_within_two_percent() {
     }
 }
 
-/// Makes `count` connections to a listener of this process, one after the other, each with `bytes` sent and none sent back.
+/// Makes `count` connections to a listener of this process, one after the other. Each sends `bytes` bytes and receives
+/// none.
 fn short_connections(count: usize, bytes: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -344,7 +345,7 @@ fn connections_shorter_than_an_interval_are_counted() {
     let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
     collector.watch();
     let mut modeler = Modeler::default();
-    // The sockets of a first look have no past.
+    // The sockets of the first sample have no history.
     let mut last = Duration::ZERO;
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(300));
@@ -354,7 +355,7 @@ fn connections_shorter_than_an_interval_are_counted() {
     }
     let (count, bytes) = (30, 20_000);
     let port = short_connections(count, bytes);
-    // The ends of connections are told a little later.
+    // The ends of connections are reported slightly later.
     let (mut rows, mut ends, mut opened, mut sent) = (Vec::new(), 0, 0, 0.0);
     let begun = Instant::now();
     while ends < 2 * count && begun.elapsed() < Duration::from_secs(20) {
@@ -387,7 +388,7 @@ fn connections_shorter_than_an_interval_are_counted() {
         assert_eq!(row.row.process().map(|key| key.pid), Some(std::process::id()));
         assert!(row.lived.known().unwrap() < 10_000_000);
     }
-    // All that was sent belongs to this process, though no look has seen any of it.
+    // All data is attributed to this process, although no sample has seen any of the connections.
     let total = (count * bytes) as f64;
     assert!((sent / total - 1.0).abs() < 0.05, "{sent} of {total}");
 }
@@ -404,7 +405,7 @@ fn bytes_after_the_last_sample_are_counted() {
     collector.watch();
     let mut modeler = Modeler::default();
     let mut last = Duration::ZERO;
-    // The bytes that count are those after these two.
+    // Only the bytes after these two samples count.
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(300));
         let sample = Arc::new(collector.look());
@@ -444,7 +445,7 @@ fn figures_of_connections_are_those_of_ss() {
     std::thread::sleep(Duration::from_millis(500));
     transfer.pause.store(true, Ordering::Relaxed);
     std::thread::sleep(Duration::from_millis(300));
-    // Nothing flows any more, so that both read the same.
+    // There is no more traffic, so both read the same values.
     let sample = Collector::new(Box::new(netstat_os::Native::default())).look();
     let filter = format!("dport = :{}", transfer.port);
     let output = Command::new("ss").args(["-tinH", &filter]).output().unwrap();
@@ -495,12 +496,12 @@ fn keys_in_a_real_terminal() {
             .lines()
             .any(|line| line.contains(&format!(" {own} ")) && line.contains("300k"))
     };
-    // 300 kB a second, sent and received.
+    // 300 kB per second, sent and received.
     tmux.wait("the transfer", |screen| {
         row(screen) && screen.contains("TCP Connections")
     });
     assert!(tmux.screen().contains(&transfer.port.to_string()));
-    // Connections that no refresh can see: folded, then one by one with all that went through them.
+    // Connections that no refresh can see: folded, then one by one with all their traffic.
     short_connections(3, 20_000);
     tmux.wait("short connections", |screen| {
         screen.lines().any(|line| line.contains("-> ") && line.contains("/s "))
@@ -525,7 +526,7 @@ fn keys_in_a_real_terminal() {
     tmux.keys(&["e", "?"]);
     tmux.wait("the help", |screen| screen.contains("clear all marks and the filter"));
     tmux.keys(&["Escape"]);
-    // A key right behind would be taken for one with Alt.
+    // A key that immediately follows would be taken for one with Alt.
     tmux.wait("the processes again", |screen| !screen.contains("clear all marks"));
     tmux.keys(&["p"]);
     tmux.wait("frozen", |screen| screen.contains("FROZEN"));
@@ -555,16 +556,17 @@ fn keys_in_a_real_terminal() {
     tmux.type_line("fg; echo status=$?");
     tmux.wait("the disks after fg", |screen| screen.contains("Storage"));
 
-    // A stop that nobody can prepare for.
+    // A stop that cannot be caught.
     let stop = format!("kill -STOP $(ps -o pid= --ppid $(cat {}))", shell.display());
     assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
     std::thread::sleep(Duration::from_millis(300));
-    // The terminal still is as the monitor wants it: what is typed is not shown, and a return does not end a line.
+    // The terminal is still in the mode that the monitor set: typed text is not shown, and a carriage return does not
+    // end a line.
     tmux.run(&["send-keys", "-l", "stty sane; echo; echo back in the shell"]);
     tmux.keys(&["C-j"]);
     tmux.wait("the shell after a stop", |screen| screen.contains("back in the shell"));
     tmux.type_line("fg; echo status=$?");
-    // What the shell left on the screen is drawn over, and keys work one by one.
+    // The output of the shell is drawn over, and single keys work.
     tmux.wait("the disks after a stop", |screen| {
         screen.starts_with(" 1 Overview") && screen.contains("Storage") && !screen.contains("back in the shell")
     });
@@ -572,7 +574,7 @@ fn keys_in_a_real_terminal() {
     tmux.keys(&["q"]);
     tmux.wait("the end", |screen| screen.contains("status=0"));
     assert_eq!(tmux.settings(), before, "the terminal is as it was");
-    // The state was kept.
+    // The state was saved.
     let kept = std::fs::read_to_string(tmux.home.path().join(".local/state/netstat/monitor.toml")).unwrap();
     assert!(
         kept.contains("tab = \"disk\"") && kept.contains("tree = \"parent\""),
@@ -621,7 +623,7 @@ fn a_process_and_a_connection_end_after_a_question() {
         near.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         assert!(near.read(&mut [0]).is_err(), "the connection broke off");
     }
-    // A signal ends it as well, and gives the terminal back.
+    // A signal ends it, too, and the terminal is restored.
     tmux.run(&["send-keys", "q"]);
     tmux.wait("the end", |screen| !screen.contains("Listening Ports"));
 }
@@ -637,7 +639,7 @@ fn a_signal_gives_the_terminal_back() {
     }
 }
 
-/// The monitor ends by a signal, tells it as its status, and leaves the terminal as it was.
+/// The monitor is ended by a signal, reports it in its exit status, and leaves the terminal as it was.
 fn ends_by(tmux: &Tmux, signal: &str, status: i32) {
     tmux.type_line("clear");
     let before = tmux.settings();
@@ -658,7 +660,7 @@ fn ends_by(tmux: &Tmux, signal: &str, status: i32) {
     assert_eq!(tmux.modes(), "0 0 1", "mouse, other screen, cursor");
 }
 
-/// A companion that panics when it is asked for a card.
+/// A companion that panics when a card is requested.
 struct Panics;
 
 impl netstat_monitor::companion::Companion for Panics {
@@ -675,7 +677,8 @@ impl netstat_monitor::companion::Companion for Panics {
     }
 }
 
-/// Not a test by itself: the monitor with a thread that panics, run by [`a_panic_gives_the_terminal_back`] in a terminal.
+/// Not a test by itself: the monitor with a thread that panics, run by [`a_panic_gives_the_terminal_back`] in a
+/// terminal.
 #[test]
 #[ignore = "a part of another test"]
 fn monitor_that_panics() {
@@ -728,7 +731,7 @@ fn a_row_is_copied_to_the_clipboard_of_the_terminal() {
     let Some(tmux) = Tmux::start("a_row_is_copied_to_the_clipboard_of_the_terminal", 120, 40) else {
         return;
     };
-    // Programs in the terminal may set its buffers.
+    // Programs in the terminal may set its paste buffers.
     tmux.run(&["set-option", "-s", "set-clipboard", "on"]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -772,7 +775,7 @@ fn a_recording_is_played() {
     tmux.wait("what cannot be done", |screen| screen.contains("cannot be ended"));
     tmux.keys(&["q"]);
     tmux.wait("the end of it", |screen| screen.contains("played=0"));
-    // A file that is there is not overwritten.
+    // An existing file is not overwritten.
     tmux.type_line(&format!(
         "clear; {PROGRAM} monitor --record {}; echo status=$?",
         file.display()
@@ -851,7 +854,8 @@ fn where_no_screen_can_be_drawn_it_says_so() {
     }
 }
 
-/// Not a test by itself: the whole command on a computer in memory, run by [`monitor_replay_shows_the_computer_in_memory_only`].
+/// Not a test by itself: the whole command on a computer in memory, run by
+/// [`monitor_replay_shows_the_computer_in_memory_only`].
 #[test]
 #[ignore = "a part of another test"]
 fn monitor_of_memory() {
@@ -859,7 +863,7 @@ fn monitor_of_memory() {
     use netstat_model::{Fact, Why};
     let unknown = Fact::Unknown(Why::NotKept);
     let process = ProcessMetrics {
-        // A process of the real computer has this number, too.
+        // A process of the real computer has this PID, too.
         key: ProcessKey {
             pid: 1,
             start_ticks: 5000,
@@ -919,7 +923,7 @@ fn monitor_replay_shows_the_computer_in_memory_only() {
     own_namespace!();
     let test = "monitor_replay_shows_the_computer_in_memory_only";
     let own = std::env::current_exe().unwrap();
-    // Without a process list nothing of the real computer can get onto the screen.
+    // Without a process list, nothing of the real computer can appear on the screen.
     let covered = tool("mount").args(["-t", "tmpfs", "none", "/proc"]).status();
     if !covered.is_ok_and(|status| status.success()) {
         skip(test, "/proc cannot be covered here");
@@ -942,7 +946,7 @@ fn terminal_of_65535_columns_and_rows_takes_bounded_memory() {
     let Some(tmux) = Tmux::start("terminal_of_65535_columns_and_rows_takes_bounded_memory", 100, 30) else {
         return;
     };
-    // Several times what a screen of the largest size drawn on needs, and far below what all those cells would.
+    // Several times what the largest screen that is drawn on needs, and far less than all these cells would need.
     let limit = "ulimit -v 4000000";
     tmux.type_line(&format!(
         "{limit}; stty cols 65535 rows 65535; {PROGRAM} monitor; echo ended=$?; stty cols 100 rows 30"

@@ -1,5 +1,5 @@
-//! Files that the user names and that are none: a FIFO without a writer, a device without an end, a directory, a file too large, none at
-//! all. Each switch answers with one line and ends.
+//! Files named by the user that are not usable: a FIFO without a writer, an endless device, a directory, a file that is
+//! too large, no file at all. Each switch answers with one line, and the program ends.
 #![cfg(target_os = "linux")]
 
 mod switches;
@@ -16,14 +16,14 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// The help of a command; of the program for an empty name.
+/// Returns the help of a command, or of the program if the name is empty.
 fn help(command: &str) -> String {
     let words = [command, "--help"];
     let words = words.iter().filter(|word| !word.is_empty());
     netstat().run(words).success().to_owned()
 }
 
-/// The switches of a help text whose values are paths.
+/// Returns the switches in a help text whose values are paths.
 fn path_switches(help: &str) -> impl Iterator<Item = String> {
     help.lines().filter_map(|line| {
         let line = line.trim_start();
@@ -70,7 +70,7 @@ fn run(words: &[&str], switch: &str, file: &Path) -> Outcome {
     outcome
 }
 
-/// Every switch that reads refuses `file` in one line that names it; what goes on without it says why.
+/// Every switch that reads refuses `file` in one line that names it; a command that continues without it says why.
 fn refused(file: &Path) {
     refused_by(file, |_, _| true);
 }
@@ -90,7 +90,7 @@ fn refused_by(file: &Path, wanted: impl Fn(&str, &str) -> bool) {
             assert!(outcome.stderr.contains(name), "{context}");
         } else {
             assert!(matches!(status, Some(0 | 1)), "{context}");
-            // A document is wrapped.
+            // The text is wrapped.
             let text: String = outcome.stdout.split_whitespace().collect();
             assert!(text.contains(name), "{context}");
         }
@@ -126,7 +126,7 @@ fn named_sparse_file_of_eight_gibibytes_refused() {
     let path = folder.path().join("large");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(8 << 30).unwrap();
-    // A recording may be large and is read line by line, in a terminal; a record is read when history is asked for.
+    // A recording may be large and is read line by line, in a terminal; a record is read when its history is requested.
     let others = [("monitor", "--replay"), ("serve", "--store")];
     refused_by(&path, |command, switch| !others.contains(&(command, switch)));
 }
@@ -136,7 +136,7 @@ fn named_absent_file_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent");
     for (command, switch, kind, words) in SWITCHES {
-        // A record that is not there yet is made, or looked for at each request; so is its history.
+        // A record that does not exist yet is created, or looked for at each request, and so is its history.
         if *kind != Use::Read || *switch == "--store" {
             continue;
         }
@@ -147,7 +147,7 @@ fn named_absent_file_refused() {
     }
 }
 
-/// A record with one connection.
+/// Creates a record with one connection.
 fn record(folder: &Path) -> PathBuf {
     let path = folder.join("record.db");
     let mut writer = Writer::open(&path, b"host", "boot").unwrap();
@@ -178,7 +178,7 @@ fn record(folder: &Path) -> PathBuf {
     path
 }
 
-/// What is written never waits for a reader, and goes neither into a FIFO nor through a link.
+/// Writing never waits for a reader, and does not write into a FIFO or through a link.
 #[test]
 fn written_file_in_place_of_a_fifo_or_link_refused_or_replaced() {
     let folder = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn written_file_in_place_of_a_fifo_or_link_refused_or_replaced() {
             continue;
         }
         let (fifo, link) = match *switch {
-            // A folder holds many files.
+            // A directory holds many files.
             "--directory" => continue,
             "--report" => (fifo(folder.path(), "fifo.html"), folder.path().join("link.html")),
             _ => (fifo(folder.path(), "fifo"), folder.path().join("link")),
@@ -212,7 +212,7 @@ fn written_file_in_place_of_a_fifo_or_link_refused_or_replaced() {
     }
 }
 
-/// Files that a configuration names, in turn.
+/// Files that a configuration names.
 #[test]
 fn files_of_configurations_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `--all-namespaces`, compared with `ss` in each of three.
+//! `--all-namespaces`, compared with `ss` in each of three namespaces.
 #![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// Runs one line of a shell.
+/// Runs one line of shell script.
 fn works(line: &str) -> bool {
     let mut shell = namespace::tool("sh");
     shell.args(["-ec", line]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -26,8 +26,8 @@ fn text(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// `web`, `db` and `empty` in a `/run/netns` of the test's own; in the first two a program listens, at the same port. `None` where
-/// that cannot be had.
+/// Creates `web`, `db` and `empty` in a `/run/netns` of the test's own; in each of the first two, a program listens on
+/// the same port. `None` if that is not possible.
 fn three() -> Option<[Holder; 2]> {
     if !(have("ip") && have("ss")) {
         return None;
@@ -44,7 +44,7 @@ fn three() -> Option<[Holder; 2]> {
     }))
 }
 
-/// Local ends of the TCP sockets that `ss` sees in a namespace.
+/// Returns the local endpoints of the TCP sockets that `ss` sees in a namespace.
 fn ss(name: &str) -> Vec<String> {
     let output = text(namespace::tool("ip").args(["netns", "exec", name, "ss", "-tanH"]));
     let local = |line: &str| line.split_whitespace().nth(3).unwrap().to_owned();
@@ -76,7 +76,7 @@ fn each_namespace_as_ss_sees_it() {
     }
     assert_eq!(of("this"), ["127.0.0.1:7778"]);
     assert_eq!(rows.len(), 3);
-    // In the classic layout the name stands behind the state; owners are found whatever the namespace.
+    // In the classic layout, the name follows the state. Owners are found in any namespace.
     let pid = programs[0].pid();
     let outcome = netstat().run(["-ano", "--all-namespaces"]);
     let row = outcome
@@ -93,7 +93,7 @@ fn each_namespace_as_ss_sees_it() {
         row.split_whitespace().any(|word| word == pid.to_string()),
         "{pid} in {row}"
     );
-    // Without the switch there is the own one only.
+    // Without the switch, only the own namespace is shown.
     assert!(!netstat().run(["-an"]).success().contains(":7777"));
 }
 
@@ -110,7 +110,7 @@ fn without_privilege_it_says_what_it_could_not_enter() {
     }
 }
 
-/// A network namespace without a name, kept by a process alone.
+/// A network namespace without a name, kept alive only by a process.
 struct Nameless(std::process::Child);
 
 impl Nameless {
@@ -140,7 +140,7 @@ impl Drop for Nameless {
     }
 }
 
-/// The rows of `--all-namespaces` for a port, each with its process id.
+/// Returns the process ids of the rows of `--all-namespaces` for a port.
 fn pids_at(port: u16) -> Vec<u64> {
     let outcome = netstat().run([
         "-an",

@@ -1,6 +1,6 @@
-//! Who holds a socket: process ids, programs, several holders, and the reasons where nobody can be named.
+//! The owners of sockets: process ids, programs, several holders, and the reasons if an owner is unknown.
 //!
-//! Most tests see their own processes only, so that a busy machine does not slow them down.
+//! Most tests see only their own processes, so that a busy machine does not slow them down.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use netstat_testkit::peer::Family;
 use netstat_testkit::states::AllStates;
 use netstat_testkit::{Needs, Netstat, Outcome, own_namespace, skip, trouble};
 
-/// What is under a row whose owner cannot be told.
+/// The line below a row whose owner is unknown.
 const UNKNOWN: &str = " Can not obtain ownership information";
 
 fn netstat() -> Netstat {
@@ -37,7 +37,7 @@ fn row_at(outcome: &Outcome, at: End) -> Line {
     found[0].clone()
 }
 
-/// The program lines under a row, without those of components.
+/// Returns the program lines below a row, without those of components.
 fn programs(line: &Line) -> Vec<&str> {
     line.below
         .iter()
@@ -89,12 +89,12 @@ fn components_stand_above_the_program_with_two_blanks() {
 fn several_holders_oldest_is_in_the_row_and_all_below() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
-    // The older process gets the greater id, so that an order by id is noticed.
+    // The older process gets the larger PID, so that an order by PID would be noticed.
     if !trouble::set_last_pid(700) {
         return;
     }
     let older = Actor::named("older").hold(socket.try_clone().unwrap());
-    // Start times are told in ticks of 10 ms.
+    // Start times are reported in clock ticks of 10 ms.
     std::thread::sleep(Duration::from_millis(40));
     assert!(trouble::set_last_pid(300));
     let younger = Actor::named("younger").hold(socket);
@@ -206,7 +206,7 @@ fn a_socket_on_its_way_between_processes_belongs_to_none() {
     let outcome = netstat().run(["-anob"]);
     let line = row_at(&outcome, at);
     assert_eq!((line.extra.concat().as_str(), programs(&line)), ("-", vec![UNKNOWN]));
-    // Without the iterator nothing shows that it is in flight, and then it is not said.
+    // Without the iterator, nothing shows that the socket is in flight, and nothing says so.
     let known = ["1 on the way", "1 held by no process of this PID namespace"];
     assert!(
         known
@@ -215,7 +215,7 @@ fn a_socket_on_its_way_between_processes_belongs_to_none() {
         "{}",
         outcome.stderr
     );
-    // Everything may be read here, so more rights would not help.
+    // Everything is readable here, so more privileges would not help.
     assert!(!outcome.stderr.contains("sudo"), "{}", outcome.stderr);
     drop(ends);
 }
@@ -245,7 +245,7 @@ fn both_ways_to_find_owners_agree() {
     );
     let auto = netstat().run(["-anob", "--owners", "auto"]);
     assert_eq!((auto.success(), &auto.stderr), (walk.success(), &walk.stderr));
-    // What is asked for by name is used or refused, never replaced in silence.
+    // An explicitly requested method is used or refused, never replaced silently.
     let iterator = netstat().run(["-anob", "--owners", "ebpf"]);
     if iterator.status.code() == Some(1) {
         assert_eq!(
@@ -276,12 +276,13 @@ fn without_privilege_the_own_rows_are_filled() {
     assert_eq!((line.extra.concat().as_str(), programs(&line)), ("-", vec![UNKNOWN]));
     let once = |words: &str| assert_eq!(outcome.stderr.matches(words).count(), 1, "{words}: {}", outcome.stderr);
     once("1 of 2 owners unknown: 1 not permitted");
-    // As root of a user namespace without capabilities, the other kind of unprivileged here, sudo would be no help.
+    // As root of a user namespace without capabilities, the other kind of unprivileged user here, sudo would be no
+    // help.
     if real_root() {
         once("1 not permitted (try sudo)");
         once("setcap ");
     }
-    // A list that asks for no owner has nothing to complain about.
+    // A list that does not need owners reports nothing about them.
     assert_eq!(netstat.run(["-an"]).stderr, "");
     drop(mine);
 }
@@ -367,7 +368,7 @@ fn kernel_socket_names_its_interface() {
         let outcome = netstat().run(["-ano", "-p", "udp", "--port", "6081"]);
         assert!(outcome.stderr.contains("(GENEVE interface gv0)"), "{}", outcome.stderr);
     }
-    // A socket that a process holds at the same time is its own.
+    // A socket that a process holds, too, belongs to that process.
     let (socket, at) = listener();
     let outcome = netstat().run(["-ano"]);
     assert_eq!(row_at(&outcome, at).extra, [std::process::id().to_string()]);
@@ -377,7 +378,7 @@ fn kernel_socket_names_its_interface() {
     assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
 }
 
-/// With an empty directory mounted over its own in /proc, a process is still found, and its hiding is said.
+/// A process whose directory in /proc is covered by an empty one is still found, and the cover is reported.
 fn process_under_a_mount(needs_iterator: bool) {
     let (socket, at) = listener();
     let mut holder = netstat_testkit::namespace::tool("sleep")
@@ -442,7 +443,7 @@ fn descriptor_in_flight_explains_no_other_socket() {
     if !netstat_testkit::have("unshare") {
         return skip("descriptor_in_flight_explains_no_other_socket", "no unshare here");
     }
-    // Held outside the PID namespace that the program runs in.
+    // Held outside the PID namespace in which the program runs.
     let (_socket, at) = listener();
     let inner = netstat().behind(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]);
     let reason = || {

@@ -1,4 +1,4 @@
-//! Policy rules, next hops and `-r --to`, against the kernel and `ip route get`.
+//! Policy rules, next hops and `-r --to`, compared with the kernel and `ip route get`.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use netstat_testkit::own_namespace;
 use serde_json::Value;
 
-/// Runs `ip` with these arguments; panics when it fails.
+/// Runs `ip` with these arguments; panics if it fails.
 fn ip(arguments: &str) -> String {
     let output = Command::new("ip")
         .args(arguments.split_whitespace())
@@ -35,7 +35,7 @@ fn has_ip() -> bool {
     found
 }
 
-/// Two uplinks, a source address on `lo`, and what wg-quick(8) sets up.
+/// Sets up two uplinks, a source address on `lo`, and the rules and routes of wg-quick(8).
 fn set_up() {
     ip("link set lo up");
     for (link, address) in [("up0", "192.0.2.1/24"), ("up1", "198.51.100.1/24")] {
@@ -75,7 +75,7 @@ fn policy_rules_are_listed_before_the_tables() {
     ] {
         assert!(rules.contains(rule), "{rule}\n{text}");
     }
-    // The preferred source is an address of lo: each hop shows its own interface.
+    // The preferred source is an address of lo; each hop shows its own interface.
     for row in ["192.0.2.254        192.0.2.1 ", "198.51.100.254     198.51.100.1 "] {
         assert!(tables.contains(row), "{row}\n{text}");
     }
@@ -125,7 +125,7 @@ fn route_to_agrees_with_ip_route_get() {
     }
     set_up();
     ip("route add unreachable 100.64.0.0/10");
-    // The user namespace of an ordinary user has no user of this number.
+    // In the user namespace of an ordinary user, this user id is not mapped.
     let add = "rule add uidrange 4242-4242 table main priority 50";
     let with_user = Command::new("ip").args(add.split_whitespace()).output();
     let with_user = with_user.is_ok_and(|output| output.status.success());

@@ -1,4 +1,4 @@
-//! The names that people know a program by, in lists and filters: real processes, named in every way.
+//! The names by which people know a program, in lists and filters, with real processes.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ sock = socket.socket(); sock.bind(('127.0.0.1', int(sys.argv[1]))); sock.listen(
 print('ready', flush=True); sys.stdin.read()
 ";
 
-/// A process that is ended when the test is over.
+/// A process that is ended with the test.
 struct Server(Child);
 
 impl Drop for Server {
@@ -23,7 +23,7 @@ impl Drop for Server {
     }
 }
 
-/// Starts `command` and waits until it says that it listens.
+/// Starts `command`, and waits until it reports that it listens.
 fn started(command: &mut Command) -> Server {
     let child = command
         .stdin(Stdio::piped())
@@ -60,7 +60,7 @@ fn interpreter_is_listed_with_its_script() {
     let script = dir.path().join("billing app.py");
     std::fs::write(&script, SERVER).unwrap();
     let _billing = started(Command::new(&python).arg(&script).arg("7301"));
-    // A program called by another name than its file's, as redis-server is on Debian.
+    // A program called by a name other than its file's, like redis-server on Debian.
     let _redis = started(
         Command::new(&python)
             .arg0("redis-server")

@@ -1,5 +1,5 @@
-//! Who reaches a port: ports that the packet filter hands on, VRFs and local routes, made for real, proved by a connection from outside,
-//! and then asked of the list and `inspect`.
+//! Who can reach a port: ports that the packet filter forwards, VRFs and local routes, all real, verified by a
+//! connection from outside, and then compared with the list and `inspect`.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -58,7 +58,8 @@ impl Drop for Space {
     }
 }
 
-/// This computer between a stranger (198.51.100.2) and a container (172.31.0.2); `None` where that cannot be made.
+/// Sets up this computer between a stranger (198.51.100.2) and a container (172.31.0.2); `None` if that is not
+/// possible.
 fn between() -> Option<(Space, Space)> {
     if !(have("ip") && have("nft") && have("nsenter") && have("unshare")) {
         skip("published ports", "needs ip, nft, nsenter and unshare");
@@ -94,7 +95,7 @@ fn nft(rules: &str) -> bool {
     child.wait().unwrap().success()
 }
 
-/// Whether a stranger gets a connection to this address.
+/// Whether the stranger can connect to this address.
 fn connects(stranger: &Space, to: &str) -> bool {
     let to: SocketAddr = to.parse().unwrap();
     in_network(&stranger.file(), || {
@@ -152,7 +153,7 @@ fn a_port_that_is_handed_on_by_dnat_is_exposed_with_its_container() {
         )),
         "{text}"
     );
-    // Filters reach it as they reach sockets.
+    // Filters apply to published ports as they do to sockets.
     for (filter, shown) in [
         (["--port", "18089"], true),
         (["--port", "80"], false),
@@ -181,7 +182,7 @@ fn a_port_that_is_handed_on_by_dnat_is_exposed_with_its_container() {
     }
     let outcome = netstat(&["inspect", "--sample", "0", "udp:18089"]);
     assert_eq!(outcome.status.code(), Some(1), "{outcome:#?}");
-    // What the filters on the way keep out is said.
+    // Restrictions by filters on the path are reported.
     assert!(nft(
         "table inet guard { chain way { type filter hook forward priority 0; policy drop; ip saddr 10.0.0.0/8 accept; }; }"
     ));
@@ -260,7 +261,7 @@ fn ranges_maps_and_redirections_are_followed() {
     assert_eq!(to(7002), (7002.into(), "172.31.0.3".into(), Value::Null));
     assert_eq!(row(53)["protocol"], "UDP");
     assert_eq!(row(53)["conditions"], serde_json::json!(["over ext"]));
-    // 203.0.113.9 is no address of this computer: such packets only pass through.
+    // 203.0.113.9 is not an address of this computer, so such packets are only forwarded.
     assert!(rows.iter().all(|row| row["first_port"] != 25), "{rows:#?}");
 }
 
@@ -279,7 +280,7 @@ fn rules_of_iptables_on_nftables_are_followed() {
     };
     let listener = in_network(&container.file(), || TcpListener::bind("0.0.0.0:80").unwrap());
     let server = Actor::named("webserver").hold(listener);
-    // As Docker does it.
+    // Like Docker does it.
     let made = works("-t nat -N DOCKER")
         && works("-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")
         && works("-t nat -A DOCKER -i br0 -j RETURN")
@@ -315,14 +316,14 @@ fn rules_that_cannot_be_read_are_said_to_be_missing() {
         .stderr
         .contains("ports published by NAT may be missing: the rules of nftables cannot be read")
     {
-        // Without nf_tables in the kernel there are no rules to be missed.
+        // Without nf_tables in the kernel, there are no rules to miss.
         let own = netstat(&["--exposed", "-n"]);
         assert!(!own.stderr.contains("may be missing"), "{outcome:#?} {own:#?}");
         skip("unreadable rules", "this kernel has no nftables");
     }
 }
 
-/// The reach of the only port that a process waits at, by `inspect` and by the list.
+/// Returns the reach of the only port on which a process listens, according to `inspect` and to the list.
 fn reach(pid: u32) -> (String, String) {
     let outcome = netstat(&["inspect", "--sample", "0", "--json", &format!("pid:{pid}")]);
     let document: Value = serde_json::from_str(outcome.success()).unwrap();

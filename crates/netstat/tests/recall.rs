@@ -1,5 +1,5 @@
-//! What `inspect`, `audit` and the time in a state take from a record of the past, with a recorder that runs, with made-up pasts, and
-//! with records that cannot be used.
+//! What `inspect`, `audit` and the time in a state take from a record: with a running recorder, with made-up histories,
+//! and with unusable records.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ impl Drop for Running {
     }
 }
 
-/// A recorder that watches already; `None` where it may not watch in this way.
+/// Starts a recorder and waits until it observes events; `None` if this method is not permitted.
 fn record(store: &Path, how: &str) -> Option<Running> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_netstat"))
         .args(["record", "--own-namespace", "--verbose", "--events", how, "--store"])
@@ -68,7 +68,7 @@ fn valid(schema: &str, value: &Value) {
     assert_eq!(errors, [""; 0], "{value:#}");
 }
 
-/// The one card about `word`.
+/// Returns the only card about `word`.
 #[track_caller]
 fn card(store: &Path, word: &str) -> Value {
     let store = store.to_str().unwrap();
@@ -79,7 +79,7 @@ fn card(store: &Path, word: &str) -> Value {
     document["cards"][0].clone()
 }
 
-/// `sleep`, which is small, with `socket` as its standard input.
+/// Starts `sleep`, a small program, with `socket` as its standard input.
 fn sleeper(socket: impl Into<OwnedFd>) -> Running {
     let running = Running(
         Command::new("sleep")
@@ -98,7 +98,7 @@ fn sleeper(socket: impl Into<OwnedFd>) -> Running {
     running
 }
 
-/// A text as one line, wherever its lines were broken.
+/// Joins a wrapped text to one line.
 fn flowing(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -124,7 +124,7 @@ impl Past {
         }
     }
 
-    /// A connection so long ago: a call to `foreign`, or a listener at port `local`.
+    /// Adds a connection this long ago: to `foreign`, or a listener on port `local`.
     fn flow(&mut self, ago: Duration, direction: Direction, local: u16, foreign: ([u8; 4], u16)) {
         let mut batch = self.writer.batch().unwrap();
         let process = batch.process(7, Some(1), &self.facts).unwrap();
@@ -153,7 +153,7 @@ impl Past {
         batch.commit().unwrap();
     }
 
-    /// Another program has called somewhere and listened on each of the last `days` days.
+    /// Adds connections and listeners of another program on each of the last `days` days.
     fn busy(&mut self, days: u32) {
         let own = self.facts.path.replace(b"/usr/bin/other".to_vec());
         for day in (1..=days).rev() {
@@ -205,7 +205,7 @@ fn card_shows_since_when() {
         let wanted = if exact { "open for " } else { "open for at least " };
         assert!(text.success().contains(wanted), "{}", text.stdout);
         assert!(text.stdout.contains("first seen"), "{}", text.stdout);
-        // Without a recorder that watches, the clock might have been set unseen.
+        // Without a running recorder, the clock could have been set unnoticed.
         drop(recorder);
         assert_eq!(card(&store, &word)["sockets"][0]["first_seen_exact"], false);
     }
@@ -283,7 +283,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
     let none = inspect(&directory.path().join("none.db"));
     let none = flowing(&none.stdout);
     assert!(none.contains("when it was first seen: there is no history"), "{none}");
-    // A usual place without a record is not worth a line of its own.
+    // That there is no record in the default place is not worth reporting.
     let quiet = Command::new(env!("CARGO_BIN_EXE_netstat"))
         .args(["inspect", "--sample", "0", &port])
         .env("HOME", directory.path())
@@ -355,12 +355,13 @@ fn audit_new_reports_only_new_findings() {
     let headline = "listens on port 4444, as it never did before the last day".to_owned();
     let document = audit(9, 8 * DAY, minutes);
     assert_eq!(new(&document), [("low".to_owned(), headline)]);
-    // Known for long, or a record that is too young to say so.
+    // Known for long, or a record that is too recent to tell.
     assert_eq!(new(&audit(9, 6 * DAY, 5 * DAY)), []);
     assert_eq!(new(&audit(5, minutes, minutes)), []);
 }
 
-/// A place for the record where nothing else is: the usual one lies below `/var/lib`, of which this namespace gets an empty one.
+/// Provides an empty place for the record: the default place is below `/var/lib`, over which an empty directory is
+/// mounted in this namespace.
 fn empty_state() -> bool {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "none", "/var/lib"]).status();
     let mounted = mounted.is_ok_and(|status| status.success());
@@ -373,7 +374,7 @@ fn empty_state() -> bool {
     mounted
 }
 
-/// The row of the socket with these ports.
+/// Returns the row of the socket with these ports.
 fn row(rows: &[Value], local: u16, foreign: u16) -> &Value {
     rows.iter()
         .find(|row| row["local_port"] == local && row["foreign_port"] == foreign)
@@ -391,7 +392,7 @@ fn the_time_in_a_state_is_what_was_seen() {
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let _server = listener.accept().unwrap();
     let own = client.local_addr().unwrap().port();
-    // The side that closes first is left in TIME_WAIT.
+    // The side that closes first remains in TIME_WAIT.
     let first = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let gone = first.local_addr().unwrap().port();
     let second = listener.accept().unwrap().0;
@@ -411,7 +412,7 @@ fn the_time_in_a_state_is_what_was_seen() {
         (&"TIME_WAIT".into(), &true.into(), &"kernel".into())
     );
     assert!(ended["time_in_state"].as_u64().unwrap() < 30_000, "{ended:#}");
-    // One look tells nothing of the others.
+    // A single sample says nothing about the others.
     assert!(row(rows, own, port)["time_in_state"].is_null(), "{once:#}");
     let began = std::time::Instant::now();
     let looks = netstat().run(["-ani", "--ndjson", "1", "--count", "3"]);
@@ -435,7 +436,7 @@ fn the_time_in_a_state_is_what_was_seen() {
         .collect();
     assert_eq!((times.len(), times[0]), (3, None), "{times:?}");
     let (second, third) = (times[1].unwrap(), times[2].unwrap());
-    // The prints are a second apart; a busy machine may leave one out.
+    // The prints are a second apart; a busy machine may skip one.
     assert!(
         second >= 900 && third > second + 900 && third <= most,
         "{times:?} of {most}"
@@ -496,8 +497,8 @@ fn the_time_in_a_state_comes_from_the_record() {
             || "the recorder has not written all".to_owned(),
         );
         let most = before.elapsed().as_millis() as u64;
-        // When the listener began to listen and the incoming connection was completed is known to the moment; when the outgoing
-        // one was answered is not.
+        // It is known exactly when the listener began to listen and the incoming connection was completed, but not when
+        // the outgoing one was.
         for (local, foreign, exact) in [(port, 0, exact), (port, own, exact), (own, port, false)] {
             let row = row(&rows, local, foreign);
             assert_eq!(

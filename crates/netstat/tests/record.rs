@@ -1,4 +1,5 @@
-//! `netstat record` and `netstat history` as whole programs: killed at any moment, without room, without privilege.
+//! `netstat record` and `netstat history` as whole programs: killed at any moment, without disk space, without
+//! privileges.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ fn netstat() -> Command {
     Command::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// A recorder that watches already.
+/// Starts a recorder and waits until it observes events.
 fn record(store: &Path) -> Running {
     record_with(store, &[])
 }
@@ -78,7 +79,7 @@ fn is_whole(store: &Path) {
     assert_eq!(said, "ok");
 }
 
-/// Connects, speaks and ends so many times.
+/// Connects, exchanges data and closes this many times.
 fn churn(listener: &TcpListener, count: usize) {
     for _ in 0..count {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -154,7 +155,7 @@ fn killed_at_any_moment_it_is_whole_and_goes_on() {
         wait_for("the rows of this round", || {
             rows(&store, &["--foreign", &to]).len() >= before + 50
         });
-        // At another moment of each second.
+        // At a different point within each second.
         std::thread::sleep(Duration::from_millis(37 * round));
         churn(&listener, 20);
         running.0.kill().unwrap();
@@ -164,7 +165,7 @@ fn killed_at_any_moment_it_is_whole_and_goes_on() {
         assert!(now >= before + 50, "round {round}: {before} then {now}");
         before = now;
     }
-    // The listener is one row through all of it.
+    // The listener is a single row throughout.
     let listening = rows(&store, &["--listening", "--port", to.rsplit_once(':').unwrap().1]);
     assert_eq!(listening.len(), 1, "{listening:?}");
 }
@@ -213,7 +214,7 @@ fn a_full_device_pauses_and_what_was_lost_is_a_gap() {
     wait_for("the first rows", || {
         store.exists() && !history(&store, &["--csv"]).stdout.is_empty()
     });
-    // No room is left for anything.
+    // There is no space left for anything.
     let ballast = small.join("ballast");
     let mut file = std::fs::File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -299,11 +300,11 @@ fn a_long_connection_killed_with_its_recorder_has_the_bytes_of_the_last_heartbea
         (Some(false), Some("ESTABLISHED"))
     );
     is_whole(&store);
-    // The next recorder says since when nobody watched, and brings the same row to its end.
+    // The next recorder reports since when nothing was recorded, and completes the same row.
     let mut running = record_with(&store, &["--heartbeat", "1s"]);
     client.write_all(b"last").unwrap();
     server.read_exact(&mut [0; 4]).unwrap();
-    // By polling it must have looked once before the end comes.
+    // With polling, it must have seen the connection once before it ends.
     wait_for("a heartbeat of the second", || figures().0 == Some(70_009));
     drop(client);
     drop(server);
@@ -338,7 +339,8 @@ fn the_time_without_a_recorder_is_a_gap() {
     assert!(told.contains("1 gap in this time"), "{told}");
 }
 
-/// As an ordinary user, whoever runs the tests: in the user's own state directory, by what polling and messages show.
+/// As an ordinary user, whoever runs the tests: records to the user's own state directory what polling and netlink
+/// messages show.
 #[test]
 fn without_privilege_it_records_into_the_users_state_directory() {
     own_namespace!();
@@ -347,13 +349,14 @@ fn without_privilege_it_records_into_the_users_state_directory() {
     std::fs::create_dir(&state).unwrap();
     let root = rustix::process::geteuid().is_root();
     let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    // In a user namespace of one user there is nobody else to become: root there is an ordinary user outside, but counts as root.
+    // In a user namespace with a single user, there is no other user to switch to: root there is an ordinary user
+    // outside, but counts as root.
     if root && !mapped.split_whitespace().any(|number| number == "4294967295") {
         return skip("without_privilege", "there is no other user in this namespace");
     }
     let mut program = Path::new(env!("CARGO_BIN_EXE_netstat")).to_owned();
     if root {
-        // The other user may not be allowed to reach the folder in which it was built.
+        // The other user may not have access to the directory in which the program was built.
         let copy = folder.path().join("netstat");
         std::fs::copy(&program, &copy).unwrap();
         program = copy;
@@ -397,7 +400,8 @@ fn without_privilege_it_records_into_the_users_state_directory() {
 
 const HOUR: i64 = 3_600_000;
 
-/// A store with 60 connections of the last 60 hours: curl to two hosts, ssh to one, a server; each longer and larger than the last.
+/// Creates a store with 60 connections of the last 60 hours: curl to two hosts, ssh to one, a server; each longer and
+/// larger than the previous one.
 fn made_up(store: &Path) -> i64 {
     let now = millis(SystemTime::now());
     let mut writer = Writer::open(store, b"mill", "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01").unwrap();
@@ -491,7 +495,7 @@ fn longest_biggest_and_groups_say_what_the_rows_say() {
         "program,foreign_port",
         "foreign,direction,pid",
     ] {
-        // By hand, from the rows.
+        // Computed from the rows.
         let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
         let listed = format!("{columns},sent,received");
         for row in rows(&store, &["--since", "all", "--columns", &listed]) {
@@ -545,7 +549,7 @@ fn time_lines_novelties_plots_and_documents() {
         15,
         "{by_pid}"
     );
-    // The first of curl are 60 hours old, that of ssh 58.
+    // The first ones of curl are 60 hours old, the first one of ssh 58 hours.
     let new = |since: &str| rows(&store, &["--new", "--since", since]);
     assert!(new("1d").is_empty());
     let all = new("all");
@@ -661,7 +665,7 @@ fn history_table_is_for_people_and_machines_get_exact_values() {
     let local: jiff::Timestamp = utc.parse().unwrap();
     let shifted = local + jiff::SignedDuration::from_hours(3);
     assert_eq!(firsts[0], shifted.strftime("%Y-%m-%d %H:%M:%S").to_string());
-    // A zone by its name, where this computer has the database of zones.
+    // A time zone by name, if this computer has the time zone database.
     if Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
         let heading = zoned("Asia/Kolkata", &["--since", "all", "--top", "1"]);
         assert!(heading.starts_with("First (IST)"), "{heading}");
@@ -737,9 +741,9 @@ fn what_is_too_old_or_too_much_goes() {
     };
     run(&["--for", "1.5s", "--keep", "10h"]);
     let left = rows(&store, &["--since", "all", "--foreign", "203.0.113.7,198.51.100.7"]);
-    // The first of these began ten hours ago and ended less than that.
+    // The first of these began ten hours ago and ended after that.
     assert_eq!(left.len(), 10, "{left:?}");
-    // Some 4 MB, of which 2 MB may stay: the oldest go, and the file gets smaller.
+    // About 4 MB, of which 2 MB may remain: the oldest connections are deleted, and the file shrinks.
     let mut writer = Writer::open(&store, b"mill", "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01").unwrap();
     let now = millis(SystemTime::now());
     let mut batch = writer.batch().unwrap();
@@ -864,7 +868,7 @@ fn record_bytes_of_an_open_udp_socket_stand_in_its_row() {
     if rows()[0]["learned"] != "trace" {
         return skip(test, "tracepoints may not be used here");
     }
-    // The first heartbeat after the traffic has all of it; without the tracepoints of sends it stays unknown.
+    // The first heartbeat after the traffic includes all of it; without the tracepoints of sends, it remains unknown.
     let last = |row: &Value| row["last"].as_str().unwrap_or_default().to_owned();
     let before = last(&rows()[0]);
     wait_for("two heartbeats", || last(&rows()[0]) > before);

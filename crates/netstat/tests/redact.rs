@@ -1,5 +1,5 @@
-//! `inspect --redact`: a secret in a command line, an environment, the name of a script or of a working directory is in no byte of
-//! what is written.
+//! `inspect --redact`: a secret in a command line, an environment, or the name of a script or working directory does
+//! not appear in any byte of the output.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 use netstat_testkit::{Needs, Netstat, eventually, own_namespace};
 use serde_json::Value;
 
-/// Stands in everything that has to be left out.
+/// Part of everything that must be removed.
 const SECRET: &str = "S3cretKiwi";
 
-/// A process that ends with the test, and the other end of the connection that is its input and output.
+/// A process that is ended with the test, and the other end of the connection that is its input and output.
 struct Driven {
     child: Child,
     _far: TcpStream,
@@ -29,7 +29,8 @@ impl Drop for Driven {
     }
 }
 
-/// Starts `command` in `directory` with a connection as its input and output, and waits until its command line holds the secret.
+/// Starts `command` in `directory` with a connection as its input and output, and waits until its command line contains
+/// the secret.
 fn drive(command: &mut Command, directory: &Path) -> Driven {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -57,18 +58,18 @@ fn has_secret(text: &[u8]) -> bool {
     text.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
 }
 
-/// A working directory and an executable script, both named after the secret.
+/// Creates a working directory and an executable script whose names contain the secret.
 fn secret_places(parent: &Path) -> (PathBuf, PathBuf) {
     let directory = parent.join(format!("{SECRET}-directory"));
     fs::create_dir(&directory).unwrap();
     let script = directory.join(format!("{SECRET}.sh"));
-    // The child has the script among its ancestors.
+    // The script is an ancestor of the child.
     fs::write(&script, "#!/bin/sh\nsleep 600 &\nread line\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
     (directory, script)
 }
 
-/// What `inspect --json` with `more` switches prints of a process.
+/// Returns the output of `inspect --json` with `more` switches for a process.
 #[track_caller]
 fn inspect(pid: u32, more: &[&str]) -> String {
     let target = format!("pid:{pid}");
@@ -77,7 +78,8 @@ fn inspect(pid: u32, more: &[&str]) -> String {
     outcome.success().to_owned()
 }
 
-/// Checks that the secret is in the whole document and in no byte of the redacted document and bundle; gives back the latter's card.
+/// Checks that the secret is in the unredacted document, and in no byte of the redacted document and bundle. Returns
+/// the card of the redacted document.
 #[track_caller]
 fn check(pid: u32, folder: &Path) -> Value {
     assert!(has_secret(inspect(pid, &[]).as_bytes()), "the process has no secret");
@@ -134,7 +136,7 @@ fn script_started_by_its_own_path_redacted_has_no_name() {
     assert_eq!(card["process"]["name"], "left out (--redact)");
     assert_eq!(card["script"]["path"], "left out (--redact)");
 
-    // The child is no script, but has one among its ancestors.
+    // The child is not a script, but has one among its ancestors.
     let children = format!("/proc/{pid}/task/{pid}/children");
     let child = || -> Option<u32> {
         let child: u32 = fs::read_to_string(&children).ok()?.split(' ').next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The layout of `-r`, to the column, from invented data.
+//! The exact layout of `-r`, from made-up data.
 
 use std::io;
 use std::net::IpAddr;
@@ -115,7 +115,7 @@ fn text(listing: &RouteListing, table: TableSelection) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// `expected` with its rules at full length: they are written as one `=` here.
+/// Returns `expected` with full-length separators, which are written as a single `=` here.
 fn page(expected: &str) -> String {
     expected
         .strip_prefix('\n')

@@ -1,4 +1,4 @@
-//! What `history` and `--follow` print for machines, against the published schemas.
+//! The machine-readable output of `history` and `--follow`, validated against the published schemas.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -42,7 +42,8 @@ fn valid(validator: &Validator, value: &Value, what: &str) {
     assert_eq!(errors, [""; 0], "{what}: {value:#}");
 }
 
-/// A record of calls by the clock, of a listener without a known process, of a datagram socket, and of a gap.
+/// Creates a record with connections at regular intervals, a listener without a known process, a datagram socket, and a
+/// gap.
 fn made_up(store: &Path) {
     let mut writer = Writer::open(store, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
     let mut batch = writer.batch().unwrap();
@@ -166,7 +167,7 @@ fn every_answer_about_the_past_has_a_schema() {
             "{words:?}: {whole:#}"
         );
         assert_eq!(whole["gaps"].as_array().unwrap().len(), 2);
-        // What is unknown says why, in the document as in its lines.
+        // Unknown values have reasons, in the document as well as in its lines.
         let nulls: usize = rows
             .iter()
             .map(|row| {
@@ -243,7 +244,7 @@ fn every_event_has_a_schema() {
     let (mut server, _) = listener.accept().unwrap();
     client.write_all(b"hello").unwrap();
     server.read_exact(&mut [0; 5]).unwrap();
-    // Kept until it was seen, however events are learned.
+    // Kept open until it was seen, whatever the source of events.
     let mut open = Some((datagrams, client, server));
     let mut kinds = Vec::new();
     for line in lines {
@@ -266,14 +267,14 @@ fn every_event_has_a_schema() {
     }
 }
 
-/// What a reader written for `old` would miss in `new`: properties, types, members of lists and definitions that are gone, and values
-/// that are others. Texts for people may change.
+/// Collects what a reader written for `old` would miss in `new`: missing properties, types, list members and
+/// definitions, and values that differ. Descriptions may change.
 fn missing(old: &Value, new: &Value, place: &str, found: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
             for (key, value) in old {
                 let place = format!("{place}/{key}");
-                // A property may well be called `description`; then it is an object.
+                // A property may be called `description`; its value is then an object.
                 if matches!(key.as_str(), "description" | "title") && value.is_string() {
                     continue;
                 }
@@ -285,7 +286,8 @@ fn missing(old: &Value, new: &Value, place: &str, found: &mut Vec<String>) {
         }
         (Value::Array(old), Value::Array(new)) => {
             for value in old {
-                // Members of `enum`, `type` and `required` in any order; of `oneOf` and the like, one that lacks nothing.
+                // The members of `enum`, `type` and `required` may be in any order; of `oneOf` and the like, one must
+                // lack nothing.
                 let kept = new.iter().any(|new| {
                     let mut lacks = Vec::new();
                     missing(value, new, place, &mut lacks);

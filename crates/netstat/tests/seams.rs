@@ -1,4 +1,4 @@
-//! `netstat record` on a computer in memory reads nothing of the computer it runs on.
+//! `netstat record` on a computer in memory reads nothing of the real computer.
 #![cfg(target_os = "linux")]
 
 use std::num::NonZeroU64;
@@ -15,7 +15,7 @@ use netstat_os::Replay;
 use netstat_testkit::{own_namespace, skip, tool};
 
 const SECOND: u64 = 1_000_000_000;
-/// When the computer in memory was started: 2023-11-14, 22:13:20 UTC.
+/// When the computer in memory booted: 2023-11-14, 22:13:20 UTC.
 const START: u64 = 1_700_000_000;
 
 fn moment(since_boot: u64) -> Moment {
@@ -25,7 +25,7 @@ fn moment(since_boot: u64) -> Moment {
     }
 }
 
-/// An event of a connection to 203.0.113.7:443.
+/// Returns an event of a connection to 203.0.113.7:443.
 fn event(kind: EventKind, since_boot: u64) -> Event {
     let endpoint = |address: &str, port| Endpoint {
         address: address.parse().unwrap(),
@@ -49,7 +49,7 @@ fn event(kind: EventKind, since_boot: u64) -> Event {
         interface: 0,
         namespace: Fact::Known(4_026_531_840),
         owner: Fact::Known(EventOwner {
-            // A process of this computer has this number, too.
+            // A process of the real computer has this PID, too.
             pid: 1,
             start_ticks: Fact::Known(5000),
             name: ShortName::new(b"remembered"),
@@ -89,7 +89,7 @@ fn run(system: &mut Replay, words: &[&str]) -> (String, String) {
 #[test]
 fn record_replay_has_the_events_of_the_replay_only() {
     own_namespace!();
-    // Without a process list nothing of this computer can get into the record.
+    // Without a process list, nothing of the real computer can enter the record.
     let covered = tool("mount").args(["-t", "tmpfs", "none", "/proc"]).status();
     if !covered.is_ok_and(|status| status.success()) {
         skip(

@@ -1,4 +1,4 @@
-//! `netstat serve` as it is started: by hand with a configuration file, and by a service manager that hands over its sockets.
+//! Starting `netstat serve`: manually with a configuration file, and by a service manager that passes its sockets.
 #![cfg(target_os = "linux")]
 #![cfg(all(target_os = "linux", feature = "serve"))]
 
@@ -28,12 +28,12 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Waits until it says where it serves.
+    /// Waits until the server reports its address.
     fn of(mut command: Command) -> Running {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
-        // The rest is read, so that nobody is kept waiting.
+        // Read the rest, so that the server never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         let address = line
             .strip_prefix("netstat: serving at ")
@@ -92,7 +92,7 @@ fn configuration_file_is_served_until_sigterm() {
     let mut running = Running::of(command);
     let (status, answer) = running.get("/api/v1/sockets?listening=true");
     assert!(status == 200 && answer.contains("\"netstat.sockets\""), "{answer}");
-    // Its own listener, with its own process as the owner: the data are those of this computer.
+    // The server's own listener, with its own process as the owner: the data are those of this computer.
     let port = running.address.rsplit(':').next().unwrap();
     let (_, own) = running.get(&format!(
         "/api/v1/sockets?listening=true&port={port}&columns=local_port,pid"
@@ -136,7 +136,8 @@ fn capabilities_that_watching_does_not_need_are_given_up_in_every_thread() {
     ]);
     let running = Running::of(command);
     assert_eq!(running.get("/api/v1/sockets").0, 200);
-    // linux/capability.h: NET_ADMIN 12, SYS_PTRACE 19, DAC_READ_SEARCH 2, PERFMON 38, BPF 39; before 5.8 SYS_ADMIN 21, SYS_RESOURCE 24.
+    // linux/capability.h: NET_ADMIN 12, SYS_PTRACE 19, DAC_READ_SEARCH 2, PERFMON 38, BPF 39; before 5.8 SYS_ADMIN 21,
+    // SYS_RESOURCE 24.
     let kept: u64 = [2, 12, 19, 38, 39, 21, 24].iter().map(|bit| 1 << bit).sum();
     let mut threads = 0;
     for task in fs::read_dir(format!("/proc/{}/task", running.child.id())).unwrap() {
@@ -157,7 +158,7 @@ fn sockets_that_a_service_manager_hands_over_are_served() {
     let token = with_token(directory.path());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // sd_listen_fds(3): the first is descriptor 3, and LISTEN_PID is the process that they are for.
+    // sd_listen_fds(3): the first descriptor is 3, and LISTEN_PID is the process that they are meant for.
     let mut command = Command::new("sh");
     command
         .args([
@@ -219,7 +220,7 @@ fn changes_have_country_and_autonomous_system_of_the_named_database() {
         "GET /api/v1/changes HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
     )
     .unwrap();
-    // Until one of them opens after the stream has begun.
+    // Repeated until one of them opens after the stream has begun.
     let listener = TcpListener::bind("198.51.100.7:443").unwrap();
     let mut lines = BufReader::new(stream).lines();
     let (tell, told) = std::sync::mpsc::channel();

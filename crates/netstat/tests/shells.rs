@@ -1,4 +1,4 @@
-//! The scripts of `netstat completions` in the shells themselves, and the pages of `netstat man` in man.
+//! The scripts of `netstat completions` in real shells, and the pages of `netstat man` in man.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// Runs `command` where `netstat` is the program under test.
+/// Runs `command` with the program under test in `PATH` as `netstat`.
 fn in_reach(command: &mut Command) -> Outcome {
     let folder = Path::new(env!("CARGO_BIN_EXE_netstat"))
         .parent()
@@ -26,7 +26,7 @@ fn script(shell: &str) -> String {
         .to_owned()
 }
 
-/// The words that bash offers after `words`, the last of which stands before the cursor.
+/// Returns the words that bash offers after `words`, with the cursor after the last one.
 fn bash(words: &[&str]) -> Vec<String> {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let text = format!(
@@ -59,7 +59,7 @@ fn bash_completes_switches_values_and_commands() {
     );
     assert_eq!(bash(&["netstat", "compl"]), ["completions"]);
     assert_eq!(bash(&["netstat", "completions", "f"]), ["fish"]);
-    // Classic words are no obstacle, and nothing is said about what cannot be completed.
+    // Classic words do not interfere, and nothing is printed about words that cannot be completed.
     assert_eq!(bash(&["netstat", "/a", "-N", "5", "--coun"]), ["--country", "--count"]);
     assert_eq!(bash(&["netstat", "/usr/b"]), [""; 0]);
     assert_eq!(bash(&["netstat", "--port", "44"]), [""; 0]);
@@ -70,7 +70,7 @@ fn bash_reads_the_words_before_the_cursor_only() {
     if !have("bash") {
         return;
     }
-    // The cursor stands after `--nu` of `--nuts`.
+    // The cursor is after `--nu` of `--nuts`.
     let text = format!(
         "{}\nCOMP_WORDS=(netstat --nuts); COMP_CWORD=1\n_netstat netstat --nu netstat\necho \"${{COMPREPLY[@]}}\"\n",
         script("bash")

@@ -1,4 +1,5 @@
-//! `netstat snapshot` and `--replay`: a real listener in a namespace of its own, written, read elsewhere and compared.
+//! `netstat snapshot` and `--replay`: a real listener in a separate namespace is written, replayed elsewhere and
+//! compared.
 #![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream};
@@ -32,7 +33,7 @@ fn snapshot_replayed_prints_what_the_computer_did() {
     }
     assert!(stdout(&["--replay", file, "-an"]).contains(&port));
     drop((client, listener));
-    // What the file says, not what is true now.
+    // The replay shows the content of the file, not the present state.
     assert!(stdout(&["--replay", file, "-ano"]).contains(&format!("127.0.0.1:{port}")));
     assert!(stdout(&["inspect", &port, "--replay", file]).contains(&port));
 

@@ -1,4 +1,4 @@
-//! Statistics and routes after known traffic and with known routes, in a network of their own.
+//! Statistics and routes after known traffic and with known routes, in a separate network namespace.
 #![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// The lines of the block with this title, without title, blank lines and indent.
+/// Returns the lines of the block with this title, without title, blank lines and indentation.
 #[track_caller]
 fn block<'a>(text: &'a str, title: &str) -> Vec<&'a str> {
     let mut lines = text.lines().skip_while(|line| *line != title);
@@ -20,7 +20,7 @@ fn block<'a>(text: &'a str, title: &str) -> Vec<&'a str> {
     lines.take_while(|line| !line.is_empty()).collect()
 }
 
-/// What follows ` = ` behind `label`.
+/// Returns what follows ` = ` after `label`.
 #[track_caller]
 fn figure(lines: &[&str], label: &str) -> String {
     let find = |line: &&str| {
@@ -138,7 +138,8 @@ fn a_protocol_picks_its_block_and_its_connections() {
     assert_eq!(titles(&["-s"]).len(), 8);
 }
 
-/// The sums over all interfaces but loopback in `/proc/net/dev`: received bytes and packets, sent bytes and packets.
+/// Returns the totals of all interfaces except loopback in `/proc/net/dev`: received bytes and packets, sent bytes and
+/// packets.
 fn device_sums() -> [u64; 4] {
     let text = std::fs::read_to_string("/proc/self/net/dev").unwrap();
     let mut sums = [0; 4];
@@ -171,7 +172,7 @@ fn interfaces_are_summed_without_loopback() {
     for _ in 0..100 {
         socket.send_to(&[0; 1000], (Family::V4.far(1), 9)).unwrap();
     }
-    // New interfaces announce themselves over IPv6 now and then: compare only when nothing came between.
+    // New interfaces send IPv6 packets occasionally, so compare only if there were none in between.
     let mut text = String::new();
     eventually(
         || {
@@ -203,7 +204,7 @@ fn interfaces_are_summed_without_loopback() {
     };
     let (unicast, other) = (row("Unicast packets"), row("Non-unicast packets"));
     for (at, packets) in [packets_in, packets_out].into_iter().enumerate() {
-        // Not every device tells its multicast packets apart; then all of them together are told instead.
+        // Not every device counts its multicast packets separately; otherwise the total of all packets is shown.
         match unicast[at].zip(other[at]) {
             Some((unicast, other)) => assert_eq!(unicast + other, packets, "{text}"),
             None => assert_eq!(row("Packets of all kinds")[at], Some(packets), "{text}"),
@@ -246,7 +247,7 @@ fn routes_stand_to_the_column() {
     ] {
         assert!(text.lines().any(|line| line == row), "{row}\nin\n{text}");
     }
-    // Too wide for its column: pushed, not cut.
+    // Too wide for its column: shifted, not cut.
     assert!(
         text.lines().any(
             |line| line.starts_with("         10.9.0.0      255.255.0.0          On-link")
@@ -254,14 +255,14 @@ fn routes_stand_to_the_column() {
         ),
         "{text}"
     );
-    // Too wide for its place: the gateway is below.
+    // Too wide for its place: the gateway is on the next line.
     let long = format!("{index:>3}      6 2001:db8:1111:2222:3333:4444:5555:6666/128");
     let mut lines = text.lines().skip_while(|line| *line != long);
     assert!(lines.next().is_some(), "{long}\nin\n{text}");
     assert_eq!(lines.next(), Some("                                    fe80::9"));
     let rule = "=".repeat(75);
     assert_eq!(text.lines().next(), Some(rule.as_str()));
-    // Persistent are the routes that an administrator's program marked static.
+    // Persistent routes are those that an administrator's program has marked as static.
     let (_, persistent) = text.split_once("Persistent Routes:").unwrap();
     assert!(
         persistent

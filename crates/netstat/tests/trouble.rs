@@ -1,4 +1,4 @@
-//! What may be missing or break around the program: pipes, disks, `/proc`, netlink, IPv6, processes that come and go.
+//! Missing or failing parts of the environment: pipes, disks, `/proc`, netlink, IPv6, processes that come and go.
 #![cfg(target_os = "linux")]
 
 use std::fs::File;
@@ -24,7 +24,7 @@ fn no_panic(outcome: &Outcome) {
     assert!(outcome.status.code().is_some(), "{outcome:#?}");
 }
 
-/// A failure of status 1 that gives one reason and no data.
+/// Checks that the outcome is a failure with status 1, one reason and no data; returns the reason.
 #[track_caller]
 fn failure(outcome: &Outcome) -> &str {
     no_panic(outcome);
@@ -36,7 +36,7 @@ fn failure(outcome: &Outcome) -> &str {
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     own_namespace!();
-    // Some 160 KB: more than a pipe holds.
+    // About 160 KB: more than the capacity of a pipe.
     let _load = actors::connections(1000).unwrap();
     for words in [&["-an"][..], &["-ano"], &["-an", "1", "--count", "3"]] {
         let mut child = netstat()
@@ -230,7 +230,7 @@ fn with_netlink_refused_the_same_rows_come_from_proc() {
     let shown = listing::list(outcome.success());
     assert_eq!(listing::rows(&shown), oracle::rows(&oracle::proc_net()));
     assert_eq!(shown, full, "the same rows with the same owners");
-    // What cannot be seen this way is said, with the reason.
+    // What cannot be seen this way is reported with the reason.
     let outcome = trouble::without_netlink(|| netstat().run(["-anq"])).unwrap();
     assert_eq!(listing::rows(&listing::list(outcome.success())), listing::rows(&full));
     assert!(outcome.stderr.contains("netlink"), "{}", outcome.stderr);
@@ -287,7 +287,7 @@ fn processes_that_come_and_go_are_no_trouble() {
         let outcome = netstat().run(["-anob"]);
         no_panic(&outcome);
         let lines = listing::list(outcome.success());
-        // Two ends of each connection, and the holder's listener.
+        // Two ends of each connection, and the listener of the holder.
         assert_eq!(lines.len(), 41);
         let steady = lines.last().unwrap();
         assert_eq!(steady.extra, [holder.pid().to_string()]);

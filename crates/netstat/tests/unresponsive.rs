@@ -1,5 +1,5 @@
-//! A file system whose server never answers (FUSE), with a program running from it, a working directory on it and a library from it: what
-//! lies on it is unknown, and everything goes on and ends.
+//! A file system whose server never responds (FUSE), with a program running from it, a working directory on it and a
+//! library from it: everything on it is unknown, and the program continues and ends normally.
 #![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const REASON: &str = "did not answer within 2 s";
 
-/// A program that listens, all of whose files lie on a file system that has fallen silent.
+/// A listening program whose files are all on a file system that no longer responds.
 struct Scene {
     mounted: Option<FuseMount>,
     child: Child,
@@ -20,7 +20,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `None` where there is no FUSE.
+    /// Sets up the scene; `None` if FUSE is not available.
     fn set() -> Option<Scene> {
         let library = library()?;
         let files = [
@@ -56,7 +56,7 @@ impl Scene {
             },
             || "the program does not sleep".to_owned(),
         );
-        // Closing it would ask the server.
+        // Closing the file would send a request to the server.
         drop(open);
         mounted.fall_silent();
         Some(Scene {
@@ -79,13 +79,13 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        // Its exit would wait for an answer of the file server: unmount first.
+        // The exit of the process would wait for the file server, so unmount first.
         self.mounted = None;
         let _ = self.child.wait();
     }
 }
 
-/// A library of the system that can be loaded into any program: one that this test has loaded itself.
+/// Returns a library of the system that can be loaded into any program: one that this test itself has loaded.
 fn library() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let found = maps.lines().find_map(|line| {
@@ -175,7 +175,7 @@ fn record_and_watch_on_a_silent_file_system_end_on_a_signal() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Its own handler of the signal shows that it works.
+        // A handler for the signal shows that the program is running.
         let status = format!("/proc/{}/status", child.id());
         let bit = 1u64 << (signal.as_raw() - 1);
         eventually(

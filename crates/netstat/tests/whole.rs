@@ -1,4 +1,4 @@
-//! Whole commands against a computer in memory: what is printed, what is said, and how it ends.
+//! Whole commands on a computer in memory: their output, diagnostics and results.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,7 @@ fn socket(port: u16, foreign: u16, state: State, inode: u32, cookie: u64) -> Soc
     })
 }
 
-/// A computer with one listener, one connection and one TIME_WAIT; the first two belong to process 7.
+/// Returns a computer with one listener, one connection and one socket in TIME_WAIT; the first two belong to process 7.
 fn computer() -> Replay {
     let mut owners = OwnersBuilder::default();
     let process = Process {

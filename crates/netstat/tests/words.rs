@@ -1,4 +1,4 @@
-//! Words on the command line: every way to write them, and the one line that wrong ones get.
+//! Arguments on the command line: all ways to write them, and the one-line errors for wrong ones.
 #![cfg(target_os = "linux")]
 
 use netstat_testkit::{Netstat, Outcome, listing, own_namespace};
@@ -8,7 +8,7 @@ fn run(words: &[&str]) -> Outcome {
     Netstat::new(env!("CARGO_BIN_EXE_netstat")).run(words)
 }
 
-/// The words, and what the one line must name.
+/// Runs the program with `words`, and checks that the one line of its error contains all `names`.
 #[track_caller]
 fn refused(words: &[&str], names: &[&str]) {
     let outcome = run(words);
@@ -16,7 +16,7 @@ fn refused(words: &[&str], names: &[&str]) {
     for name in names {
         assert!(line.contains(name), "{words:?} should name {name}: {line}");
     }
-    // A word from outside must not drive the terminal.
+    // A word from outside must not be able to control the terminal.
     assert!(!line.chars().any(char::is_control), "{words:?}: {line:?}");
     assert!(line.len() < 200, "{words:?}: {line}");
 }

@@ -10,7 +10,7 @@ use crate::pane::{Column, Pane, Sort, Tab};
 use crate::save::{self, SavedPane};
 use crate::selection::{mistyped_option, parse_filter};
 
-/// The maximum length of a typed line, in bytes.
+/// The maximum length of a typed line, in characters.
 const PROMPT: usize = 400;
 
 impl App {

@@ -1,4 +1,4 @@
-//! Acknowledged findings, and what is new since the last run.
+//! Acknowledged findings, and findings that are new since the last run.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::kit::{Running, findings, netstat, open, sleep_at};
 
-/// `netstat audit` with configuration and record below `home`.
+/// Returns `netstat audit` with its configuration and record below `home`.
 fn audit(home: &Path, words: &[&str]) -> Command {
     let mut command = netstat().command([&["audit", "--no-digests"], words].concat());
     command
@@ -46,7 +46,7 @@ fn acknowledged_finding_is_counted_and_comes_back_with_another_program() {
     assert_eq!((found.len(), before["acknowledged"].as_u64()), (1, Some(0)));
     let id = found[0]["id"].as_str().unwrap();
     let file = baseline.to_str().unwrap();
-    // Of this process only: where the tests are built, the test program may be a finding as well.
+    // Limited to this process, because the test program itself may cause findings where it was built.
     let pid = running.pid().to_string();
     let status = |words: &[&str]| {
         let words = [words, &["--pid", &pid]].concat();
@@ -88,7 +88,7 @@ fn acknowledged_finding_is_counted_and_comes_back_with_another_program() {
         "{said:?}"
     );
 
-    // The same path and port, another content.
+    // The same path and port with different content.
     drop(running);
     let mut command = sleep_at(&path);
     let mut content = std::fs::read(&path).unwrap();

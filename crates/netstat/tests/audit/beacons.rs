@@ -1,4 +1,4 @@
-//! Calls at regular times, from a history.
+//! Connections at regular intervals, from a history.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use netstat_testkit::{Needs, own_namespace};
 
 use crate::kit::{audit, of_host};
 
-/// A history in which `path` calls 203.0.113.7 at `port`, with these gaps; the last call was a moment ago.
+/// Creates a history in which `path` calls 203.0.113.7 on `port` with these gaps, the last time a moment ago.
 fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), gaps: &[Duration]) {
     let mut writer = Writer::open(file, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
     let mut batch = writer.batch().unwrap();
@@ -51,13 +51,13 @@ fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), 
     batch.commit().unwrap();
 }
 
-/// The same over TLS, thirty times.
+/// Creates a history with thirty calls over TLS.
 fn history(file: &std::path::Path, path: &str, gap: impl Fn(u64) -> Duration) {
     let gaps: Vec<Duration> = (0..30).map(gap).collect();
     calls(file, path, (Protocol::Tcp, 443), &gaps);
 }
 
-/// Numbers between 0 and 1 without a pattern, always the same.
+/// Generates a reproducible sequence of pseudorandom numbers between 0 and 1.
 fn random(seed: u64) -> impl FnMut() -> f64 {
     let mut state = seed;
     move || {
@@ -80,7 +80,7 @@ fn beacon_is_judged_by_rhythm_and_kind() {
         found
             .iter()
             .map(|finding| {
-                // The command to verify it asks the same record.
+                // The command for verification reads the same record.
                 let verify = finding["verify"].as_str().unwrap();
                 assert!(verify.contains(store.to_str().unwrap()), "{verify}");
                 finding["severity"].as_str().unwrap().to_owned()
@@ -94,10 +94,10 @@ fn beacon_is_judged_by_rhythm_and_kind() {
     let mut number = random(5);
     let jittered: Vec<Duration> = (0..6 * 60).map(|_| seconds(60.0 * (0.7 + 0.6 * number()))).collect();
     assert_eq!(found("jittered", "/srv/x/agent", TLS, &jittered), ["medium"]);
-    // A time service asks by the clock: chrony and ntpd from 64 s to 1,024 s (RFC 5905, 7.3).
+    // A time service polls regularly: chrony and ntpd every 64 s to 1,024 s (RFC 5905, 7.3).
     let asks = vec![seconds(64.0); 6 * 56];
     assert_eq!(found("time", "/usr/sbin/chronyd", (Protocol::Udp, 123), &asks), [""; 0]);
-    // A page that polls over connections which last for some questions, and rests while nobody looks at it.
+    // A page that polls over connections which each last for several requests, and pauses while nobody looks at it.
     let page: Vec<Duration> = (0..200)
         .map(|_| {
             let questions = 1.0 + (number() * 20.0).floor();
@@ -106,7 +106,8 @@ fn beacon_is_judged_by_rhythm_and_kind() {
         })
         .collect();
     assert_eq!(found("page", "/srv/x/browser", TLS, &page), [""; 0]);
-    // One that opens a connection for each question is as regular as a beacon: then it counts who owns the program.
+    // A program that opens a connection for each request is as regular as a beacon; then it matters who owns the
+    // program.
     if crate::kit::dpkg() {
         let program = crate::kit::program("sleep");
         let polls = vec![seconds(30.0); 6 * 120];

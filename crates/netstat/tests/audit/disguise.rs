@@ -1,4 +1,4 @@
-//! Programs that pose as others.
+//! Programs that imitate others.
 
 use std::os::unix::process::CommandExt;
 

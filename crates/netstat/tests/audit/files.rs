@@ -1,4 +1,4 @@
-//! Rules about the program's file.
+//! Rules about program files.
 
 use std::fs;
 use std::io::Write;
@@ -86,7 +86,7 @@ fn a_program_of_no_package() {
     assert_eq!(entry(&document, packaged.pid())["verdict"], "expected");
 }
 
-/// Puts a file in the place of another, for this test's mount namespace only.
+/// Mounts a file over another, only in the mount namespace of this test.
 fn cover(path: &Path, with: &Path) {
     let status = netstat_testkit::namespace::tool("mount")
         .arg("--bind")
@@ -129,7 +129,7 @@ fn a_program_that_differs_from_its_package() {
     assert_eq!(severities(&quick(), forged.pid(), "differs"), [] as [&str; 0]);
 }
 
-/// A root directory of its own with `busybox` in it and a package database that lists it with this MD5.
+/// Creates a root directory with `busybox` in it, and a package database that lists it with this MD5 digest.
 fn private_root(root: &Path, md5: &str) {
     let info = root.join("var/lib/dpkg/info");
     fs::create_dir_all(&info).unwrap();
@@ -190,7 +190,7 @@ fn a_private_root_is_asked_for_its_own_packages() {
 }
 
 fn is_static(path: &Path) -> bool {
-    // A program that needs the dynamic linker names it near its beginning (elf(5), PT_INTERP).
+    // A dynamically linked program names its dynamic linker near its beginning (elf(5), PT_INTERP).
     let file = fs::read(path).unwrap();
     let found = file[..file.len().min(4096)].windows(7).any(|part| part == b"ld-linu");
     if found {

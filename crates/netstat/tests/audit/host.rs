@@ -1,4 +1,4 @@
-//! The kernel's views of the whole computer.
+//! Inconsistencies between the kernel's views of the whole computer.
 
 use std::net::{TcpListener, UdpSocket};
 
@@ -22,8 +22,8 @@ fn a_socket_that_one_view_hides() {
     own_namespace!(Needs::PROCESSES);
     let hidden = TcpListener::bind("0.0.0.0:31337").unwrap();
     let _shown = TcpListener::bind("0.0.0.0:8080").unwrap();
-    // As a rootkit does: the text without the line of the port (7A69 in hexadecimal). Seen by this one process, which then becomes
-    // the program under test.
+    // Imitates a rootkit: a copy of the file without the line of the port (7A69 in hexadecimal), visible only to this
+    // one process, which then becomes the program under test.
     let script = "for t in tcp6 udp udp6 raw raw6 icmp icmp6; do cat /proc/net/$t >$1/$t; done; grep -v ':7A69 ' /proc/net/tcp >$1/tcp; \
                   mount --bind $1 /proc/$$/task/$$/net && shift && exec \"$@\"";
     let views = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn ports_that_are_taken_and_listed_are_no_finding() {
     own_namespace!(Needs::PROCESSES);
     let _listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let _udp = UdpSocket::bind("[::]:0").unwrap();
-    // Bound, neither listening nor connected.
+    // Bound, but neither listening nor connected.
     let bound = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&bound, &std::net::SocketAddr::from(([127, 0, 0, 1], 31_337))).unwrap();
     let document = audit(&["--no-digests", "--probe-ports"]);

@@ -1,4 +1,4 @@
-//! Programs that are odd on purpose, and what the audit says of them.
+//! Intentionally suspicious programs, and the results of the audit about them.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ impl Running {
         self.0.id()
     }
 
-    /// Starts `command` with `socket` as its standard input, and waits until it has become another program than this one.
+    /// Starts `command` with `socket` as its standard input, and waits until it has executed another program.
     #[track_caller]
     pub(crate) fn with(command: &mut Command, socket: impl Into<OwnedFd>) -> Running {
         Running::start(
@@ -39,7 +39,7 @@ impl Running {
         )
     }
 
-    /// Starts `command` and waits until it has become another program than this one.
+    /// Starts `command`, and waits until it has executed another program.
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Running {
         let running = Running(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")));
@@ -53,7 +53,7 @@ impl Running {
     }
 }
 
-/// The program called `name`, without links.
+/// Returns the path of the program called `name`, with links resolved.
 pub(crate) fn program(name: &str) -> PathBuf {
     ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
         .iter()
@@ -62,12 +62,12 @@ pub(crate) fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// Whether a program is there; says so if not.
+/// Whether a program is installed; reports a skip if not.
 pub(crate) fn have(name: &str) -> bool {
     netstat_testkit::have(name)
 }
 
-/// Whether packages are those of dpkg, and own the usual programs; says so if not.
+/// Whether dpkg manages the packages of this system and owns the usual programs; reports a skip if not.
 pub(crate) fn dpkg() -> bool {
     let there = fs::read_dir("/var/lib/dpkg/info").is_ok_and(|mut entries| entries.next().is_some());
     if !there {
@@ -79,7 +79,7 @@ pub(crate) fn dpkg() -> bool {
     there
 }
 
-/// A copy of `sleep` at `path`.
+/// Copies `sleep` to `path`, and returns a command that runs the copy.
 pub(crate) fn sleep_at(path: &Path) -> Command {
     fs::copy(program("sleep"), path).unwrap();
     let mut command = Command::new(path);
@@ -87,46 +87,47 @@ pub(crate) fn sleep_at(path: &Path) -> Command {
     command
 }
 
-/// `sleep` itself.
+/// Returns a command that runs the original `sleep`.
 pub(crate) fn sleep() -> Command {
     let mut command = Command::new(program("sleep"));
     command.arg("600");
     command
 }
 
-/// A listener that everyone can reach.
+/// Returns a listener that is reachable from everywhere.
 pub(crate) fn open() -> TcpListener {
     TcpListener::bind("0.0.0.0:0").unwrap()
 }
 
-/// Both ends of a connection over `address`, an address of this computer.
+/// Returns both ends of a connection over `address`, a local address.
 pub(crate) fn pair(address: &str) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (one, listener.accept().unwrap().0)
 }
 
-/// Gives the loopback interface a public address (of the block for documentation, RFC 5737), so that connections to it count as such.
+/// Assigns a public address from a documentation block (RFC 5737) to the loopback interface, so that connections to it
+/// count as public.
 pub(crate) fn public_address() -> &'static str {
     const ADDRESS: &str = "203.0.113.9";
     netstat_testkit::netlink::add_address(netstat_testkit::netlink::LOOPBACK, ADDRESS.parse().unwrap(), 32).unwrap();
     ADDRESS
 }
 
-/// The document of `netstat audit --json` with further words.
+/// Returns the document of `netstat audit --json` with further arguments.
 #[track_caller]
 pub(crate) fn audit(words: &[&str]) -> Value {
     let outcome = netstat().run([&["audit", "--json", "--min", "info"], words].concat());
     serde_json::from_str(outcome.success()).unwrap()
 }
 
-/// The same without reading contents, which few tests need.
+/// Returns the document without reading file contents, which few tests need.
 #[track_caller]
 pub(crate) fn quick() -> Value {
     audit(&["--no-digests"])
 }
 
-/// The severities of the findings of `rule` about process `pid`.
+/// Returns the severities of the findings of `rule` about process `pid`.
 pub(crate) fn severities<'a>(document: &'a Value, pid: u32, rule: &str) -> Vec<&'a str> {
     findings(document)
         .filter(|finding| finding["pid"] == pid && finding["rule"] == rule)
@@ -134,7 +135,7 @@ pub(crate) fn severities<'a>(document: &'a Value, pid: u32, rule: &str) -> Vec<&
         .collect()
 }
 
-/// The findings about the computer by `rule`.
+/// Returns the findings of `rule` about the computer.
 pub(crate) fn of_host<'a>(document: &'a Value, rule: &str) -> Vec<&'a Value> {
     findings(document).filter(|finding| finding["rule"] == rule).collect()
 }
@@ -143,7 +144,7 @@ pub(crate) fn findings(document: &Value) -> impl Iterator<Item = &Value> {
     document["findings"].as_array().unwrap().iter()
 }
 
-/// The program's entry.
+/// Returns the entry of the program.
 #[track_caller]
 pub(crate) fn entry(document: &Value, pid: u32) -> &Value {
     let mut programs = document["programs"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Every rule of `netstat audit` against the real thing, made in namespaces of the tests' own.
+//! Tests of every rule of `netstat audit` against real situations, created in separate namespaces.
 #![cfg(target_os = "linux")]
 
 mod acknowledge;

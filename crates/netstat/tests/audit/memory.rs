@@ -1,4 +1,4 @@
-//! What is in the memory of programs.
+//! Rules about the memory of programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use netstat_testkit::{Needs, own_namespace};
 
 use crate::kit::{Running, dpkg, have, of_host, open, pair, program, quick, severities, sleep};
 
-/// A library of this system that programs do without: that of mathematics.
+/// Returns a library of this system that most programs do not use: libm.
 fn library() -> PathBuf {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let libc = maps
@@ -39,7 +39,7 @@ fn a_library_loaded_from_outside() {
     assert_eq!(of(&near, "preload"), ["medium"]);
     assert_eq!(of(&packaged, "preload"), ["info"]);
     assert_eq!(of(&plain, "preload"), [] as [&str; 0]);
-    // The same library, seen in the memory: code from /tmp in a packaged program.
+    // The same library, seen in memory: code from /tmp in a packaged program.
     assert_eq!(of(&far, "injected"), ["high"]);
     assert_eq!(of(&packaged, "injected"), [] as [&str; 0]);
     fs::remove_file(&spy).unwrap();

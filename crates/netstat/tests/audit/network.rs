@@ -1,4 +1,4 @@
-//! What programs do on the network.
+//! Rules about what programs do on the network.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn programs_that_take_packets() {
     if !dpkg() {
         return;
     }
-    // All frames (ETH_P_ALL), in network order.
+    // All frames (ETH_P_ALL), in network byte order.
     let all = u32::from(3u16.to_be());
     let directory = tempfile::tempdir().unwrap();
     let frames = Running::with(
@@ -119,10 +119,10 @@ fn a_root_listener_without_a_unit() {
     let of = || severities(&quick(), running.pid(), "no-unit").len();
     let before = fs::read_to_string("/proc/1/comm").unwrap();
     assert_eq!(of(), 0, "no service manager runs here");
-    // The first process of this namespace is this test.
+    // The init process of this namespace is this test.
     fs::write("/proc/1/comm", "systemd").unwrap();
     let user = !netstat_testkit::namespace::real_root();
-    // In a user namespace root is nobody special, but the reader is in the same one.
+    // In a user namespace, root has no special privileges, but the reader is in the same namespace.
     assert_eq!(of(), 1, "user namespace: {user}");
     fs::write("/proc/1/comm", before.trim()).unwrap();
 }
@@ -143,7 +143,7 @@ fn addresses_on_a_block_list() {
     let document = audit(&words);
     assert_eq!(severities(&document, caller.pid(), "block-list"), ["high"]);
     assert_eq!(severities(&document, innocent.pid(), "block-list"), [] as [&str; 0]);
-    // The other end was called: servers are.
+    // The other end accepted the connection, as servers do.
     assert_eq!(severities(&document, std::process::id(), "block-list"), ["medium"]);
     assert_eq!(severities(&quick(), caller.pid(), "block-list"), [] as [&str; 0]);
 }

@@ -1,4 +1,5 @@
-//! Situations that only a rootkit makes, on a computer in memory: a socket that nobody holds, a port that nobody lists.
+//! Situations that only a rootkit causes, on a computer in memory: a socket that no process holds, a port that no list
+//! shows.
 
 use std::time::SystemTime;
 
@@ -8,7 +9,7 @@ use netstat::registry;
 use netstat_model::{Family, NoOwner, OwnersBuilder, Protocol, Socket, SocketFacts, State};
 use netstat_os::{Replay, SocketList};
 
-/// A computer with one listener on port 31337 that no process holds, for `reason`.
+/// Returns a computer with one listener on port 31337 that no process holds, for `reason`.
 fn computer(reason: NoOwner) -> Replay {
     let any = std::net::Ipv4Addr::UNSPECIFIED.into();
     let socket = Socket::new(&SocketFacts {
@@ -69,7 +70,7 @@ fn a_socket_that_nobody_holds() {
         "{text}"
     );
     assert_eq!(outcome, Outcome::Status(3));
-    // The kernel's own, and what another namespace holds, are no finding.
+    // Sockets of the kernel itself or of another namespace are not findings.
     for reason in [NoOwner::Kernel, NoOwner::OtherNamespace, NoOwner::InFlight] {
         let (text, outcome) = audit(&mut computer(reason), &["--fail-on", "high"]);
         assert!(!text.contains("nobody holds"), "{reason:?}: {text}");
@@ -80,7 +81,7 @@ fn a_socket_that_nobody_holds() {
 #[test]
 fn a_port_that_nobody_lists() {
     let mut computer = computer(NoOwner::Kernel);
-    // The listed one is taken, too, and that is as it should be.
+    // The listed port is taken, too, as it should be.
     computer.taken_ports = vec![(Protocol::Tcp, false, 31_337), (Protocol::Udp, true, 5_000)];
     let (text, _) = audit(&mut computer, &["--probe-ports"]);
     assert!(
@@ -92,7 +93,7 @@ fn a_port_that_nobody_lists() {
     assert!(!text.contains("is taken"), "nothing is tried unasked: {text}");
 }
 
-/// Set in the child that is killed when it reads files or the network of the machine.
+/// Set in the child process that is killed if it reads files or the network of the real computer.
 const BLIND: &str = "NETSTAT_TEST_BLIND";
 
 #[test]
@@ -106,7 +107,7 @@ fn audit_replay_does_not_read_the_machine() {
             let (json, _) = audit(&mut computer(NoOwner::Hidden), &["--json"]);
             assert!(json.contains("31337"), "{json}");
         });
-        // The filter works: what reads a file ends the process.
+        // Checks that the filter works: reading a file ends the process.
         if looked.is_some() && std::env::var_os(BLIND).is_some_and(|what| what == "file") {
             netstat_testkit::trouble::blind(|| std::fs::read("/proc/self/stat"));
         }

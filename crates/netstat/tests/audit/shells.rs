@@ -1,4 +1,4 @@
-//! Shells that are driven over the network.
+//! Shells that are controlled over the network.
 
 use std::fs;
 use std::io::Write;
@@ -29,8 +29,8 @@ fn a_shell_with_a_connection_as_its_input_and_output() {
     assert_eq!(severities(&document, far.pid(), "shell-socket"), ["critical"]);
 }
 
-/// Runs `script` with bash and the port of a listener as `$1`; gives what the audit finds of shells behind relays, once something is
-/// found or after a while.
+/// Runs `script` with bash and the port of a listener as `$1`. Returns what the audit finds about shells behind relays,
+/// as soon as there is a finding or after a while.
 fn relayed(script: &str, interpreter: &str) -> Vec<Value> {
     let public = public_address();
     let listener = TcpListener::bind((public, 0)).unwrap();
@@ -45,7 +45,7 @@ fn relayed(script: &str, interpreter: &str) -> Vec<Value> {
             .stderr(Stdio::null()),
     );
     let (mut end, _) = listener.accept().unwrap();
-    // The shell answers: it is driven over the network indeed.
+    // The shell responds, so it is indeed controlled over the network.
     end.write_all(b"touch driven\n").unwrap();
     let driven = directory.path().join("driven");
     eventually(|| driven.exists(), || format!("the shell of {script}"));

@@ -1,4 +1,4 @@
-//! New findings as they come: `audit --watch` and `record --audit`.
+//! New findings as they appear: `audit --watch` and `record --audit`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::kit::{Running, netstat, open, sleep_at};
 
-/// A watcher, and the lines that it prints.
+/// A running watch, and the lines that it prints.
 struct Watching {
     child: Child,
     lines: Receiver<String>,
@@ -46,10 +46,10 @@ fn watching(home: &std::path::Path, words: &[&str]) -> Watching {
 }
 
 impl Watching {
-    /// The first line that holds `part`.
+    /// Returns the first line that contains `part`.
     #[track_caller]
     fn line_with(&self, part: &str) -> String {
-        /// Far more than an examination takes on a busy machine.
+        /// Far longer than an examination takes on a busy machine.
         const PATIENCE: Duration = Duration::from_secs(60);
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -65,7 +65,7 @@ impl Watching {
 fn new_finding_is_printed_once_and_given_to_the_program() {
     own_namespace!(Needs::PROCESSES);
     if !netstat_testkit::namespace::real_root() {
-        // The directories above the program belong to nobody that a user namespace knows, so it is refused.
+        // The owner of the directories above the program is not mapped in a user namespace, so the program is refused.
         let test = "new_finding_is_printed_once_and_given_to_the_program";
         netstat_testkit::skip(test, "the owner of / has no number in a user namespace: needs root");
         return;

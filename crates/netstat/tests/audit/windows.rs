@@ -1,4 +1,4 @@
-//! A Windows in memory: what the rules for it find, and that nothing that is shown speaks of another system.
+//! A Windows computer in memory: what its rules find, and that no text mentions another system.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
@@ -106,7 +106,8 @@ fn facts() -> ProcessFacts {
     facts
 }
 
-/// A computer on which a program from Temp listens and calls out, with an odd service and a port proxy, seen without elevation.
+/// Returns a computer on which a program in Temp listens and connects to the outside, with a suspicious service and a
+/// port proxy, as seen without elevation.
 fn computer() -> Replay {
     let sockets = vec![
         socket(1, State::Listening, "0.0.0.0:9000", "0.0.0.0:0"),
@@ -170,7 +171,7 @@ fn computer() -> Replay {
     }
 }
 
-/// What a command writes, to standard output and to standard error.
+/// Returns what a command writes to standard output and to standard error.
 fn run(words: &[&str]) -> (String, String) {
     let Ok(parsed) = registry::parse(words.iter().map(std::ffi::OsString::from)) else {
         panic!("{words:?}");

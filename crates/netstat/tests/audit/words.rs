@@ -1,4 +1,4 @@
-//! The command's words, layout and exit status.
+//! The texts, layout and exit status of the command.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -118,7 +118,7 @@ fn rules_are_listed_and_explained() {
             text.starts_with(&format!("{name}: "))
                 && text.contains("Harmless if: ")
                 && text.contains("scenes of everyday work")
-                // What is no sign of an intrusion has no technique.
+                // A rule that is not a sign of an intrusion has no technique.
                 && (text.contains("attack.mitre.org") || name == "outdated-libraries"),
             "{text}"
         );

@@ -1,6 +1,8 @@
-//! A fleet's store on a real ClickHouse: the same answers as from the record itself, and the commands of its administrator.
+//! The store of a fleet on a real ClickHouse: the same results as from the record itself, and the commands for
+//! administrators.
 //!
-//! `NETSTAT_FLEET_ENGINE` is the command that runs an engine; it is given a folder and a port (`.ci/fleet` sets it).
+//! `NETSTAT_FLEET_ENGINE` is the command that runs an engine, with a directory and a port as arguments (`.ci/fleet`
+//! sets it).
 #![cfg(target_os = "linux")]
 #![cfg(all(target_os = "linux", feature = "fleet"))]
 
@@ -29,7 +31,7 @@ fn netstat() -> Netstat {
     Netstat::new(env!("CARGO_BIN_EXE_netstat"))
 }
 
-/// An engine with a fleet's tables.
+/// An engine with the tables of a fleet.
 struct Engine {
     process: Child,
     address: Address,
@@ -85,7 +87,7 @@ impl Engine {
         Client::new(&self.address, &FleetConfig::default()).unwrap()
     }
 
-    /// What this line gives, which must succeed.
+    /// Returns the output of this command line, which must succeed.
     #[track_caller]
     fn run(&self, words: &[&str]) -> String {
         let at = self.address.to_string();
@@ -98,7 +100,7 @@ impl Engine {
     }
 }
 
-/// Waits until `done`: an engine needs a second on an idle computer, and a minute on a busy one.
+/// Waits until `done`; an engine needs a second on an idle computer, and a minute on a busy one.
 #[track_caller]
 fn within(time: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + time;
@@ -119,7 +121,7 @@ fn ping(port: u16) -> bool {
     answer.contains("Ok.")
 }
 
-/// Sends everything that `fill` writes into a record called `host`; returns where it is.
+/// Sends everything that `fill` writes to a record called `host`, and returns the path of the record.
 fn record(engine: &Engine, host: &str, fill: impl FnOnce(&mut Writer)) -> PathBuf {
     let path = engine.folder.path().join(format!("{host}.db"));
     let boot = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
@@ -146,7 +148,7 @@ fn record(engine: &Engine, host: &str, fill: impl FnOnce(&mut Writer)) -> PathBu
     path
 }
 
-/// Numbers without a pattern, always the same.
+/// Generates a reproducible sequence of pseudorandom numbers.
 fn random(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed;
     move |below| {
@@ -157,7 +159,7 @@ fn random(seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// A flow of any kind that a record may have.
+/// Returns a random flow of any kind that a record can contain.
 fn any_flow(random: &mut dyn FnMut(u64) -> u64, now: i64) -> NewFlow {
     let family = if random(3) == 0 { Family::V6 } else { Family::V4 };
     let address = |low: u64| -> IpAddr {
@@ -224,7 +226,7 @@ fn any_flow(random: &mut dyn FnMut(u64) -> u64, now: i64) -> NewFlow {
     }
 }
 
-/// A process of any kind; names as attackers choose them among them.
+/// Returns a process of any kind, some with names as an attacker would choose them.
 fn any_process(number: u64) -> NewProcess {
     let name = [
         "nginx",
@@ -276,9 +278,9 @@ fn any_process(number: u64) -> NewProcess {
     }
 }
 
-/// The same moment everywhere, so that answers can be compared.
+/// Replaces varying times, so that results can be compared.
 fn without_time(text: &str) -> String {
-    // A summary reaches to the second in which it is asked for.
+    // A summary extends to the second in which it is requested.
     if let Some((since, rest)) = text.strip_prefix("From ").and_then(|rest| rest.split_once(" to ")) {
         let (_, rest) = rest.split_once(" (UTC)").unwrap_or(("", rest));
         return format!("From {since}{rest}");
@@ -295,7 +297,7 @@ fn without_time(text: &str) -> String {
 #[test]
 fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
     let Some(engine) = Engine::with_tables() else { return };
-    // Nothing begins so late that it matters which of two stores is asked first.
+    // Nothing begins so late that the order in which the two stores are queried matters.
     let now = millis(SystemTime::now()) - 5 * MINUTE;
     let file = record(&engine, "mill", |writer| {
         let mut random = random(7);
@@ -313,7 +315,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
                 batch.update(row, &flow, None).unwrap();
             }
         }
-        // Calls by the clock.
+        // Connections at regular intervals.
         let caller = batch.process(99, Some(1), &any_process(2)).unwrap();
         for call in 0..40 {
             let flow = NewFlow {
@@ -337,7 +339,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
             .unwrap();
         batch.commit().unwrap();
     });
-    // Another computer, of which nothing may be in these answers.
+    // Another computer, of which nothing may appear in these results.
     record(&engine, "other", |writer| {
         let mut random = random(11);
         let mut batch = writer.batch().unwrap();
@@ -433,7 +435,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
         let from_file = without_time(&engine.run(&file_words));
         let from_fleet = without_time(&engine.run(&fleet_words));
         if question.contains("--host") {
-            // A record of one computer does not say whose its gaps are, and of several each row says whose it is.
+            // A record of one computer does not say whose gaps it has; the store of several does so in each row.
             let rows = |text: &str| {
                 serde_json::from_str::<Value>(text).unwrap()["rows"]
                     .as_array()
@@ -509,7 +511,7 @@ fn fleet_commands_list_and_forget_hosts() {
         record(&engine, &format!("host-{host}"), |writer| {
             let mut random = random(host);
             let mut batch = writer.batch().unwrap();
-            // All have the first program, one has the second.
+            // All hosts have the first program, one has the second.
             for number in 0..if host == 3 { 2 } else { 1 } {
                 let process = batch.process(100, Some(1), &any_process(number)).unwrap();
                 let flow = NewFlow {
@@ -763,7 +765,7 @@ fn grafana_dashboard_every_query_is_answered() {
     assert!(panels.len() > 10);
     for panel in panels {
         let query = panel["targets"][0]["rawSql"].as_str().unwrap();
-        // What the data source fills in.
+        // What the data source substitutes.
         let mut text = query.replace("${database}", "netstat");
         for (macro_name, filled) in [
             ("$__timeFilter(", "({} >= now() - 21600 AND {} <= now())"),
@@ -808,7 +810,7 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
         let of = |store: &str| engine.run(&[&words[..], &[store]].concat());
         let (from_file, from_fleet) = (of(file), of("AT"));
         assert_eq!(from_file.lines().count(), from_fleet.lines().count(), "{format}");
-        // A uid of Zeek is made of the row's number, which both have.
+        // Zeek's uid is derived from the number of the row, which both have.
         assert_eq!(from_file, from_fleet, "{format}");
         assert!(
             from_file
@@ -845,7 +847,7 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
     let out = engine.folder.path().join("flows.parquet");
     let out = out.to_str().unwrap();
     engine.run(&["history", "--store", "AT", "--since", "5d", "--parquet", out]);
-    // The magic number at both ends (https://parquet.apache.org/docs/file-format/).
+    // The magic number is at both ends (https://parquet.apache.org/docs/file-format/).
     let bytes = fs::read(out).unwrap();
     assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
     let again = netstat().run(["history", "--store", &engine.address.to_string(), "--parquet", out]);

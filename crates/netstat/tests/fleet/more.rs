@@ -1,4 +1,4 @@
-//! Lines for other programs while connections end.
+//! Output for other programs, as connections end.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -45,7 +45,7 @@ fn history_follow_new_gives_what_hosts_send_from_then_on_once() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // It asks every second or so: what comes in before it has begun is not for it.
+    // The program polls about once a second, and ignores what arrived before it started.
     std::thread::sleep(std::time::Duration::from_secs(5));
     flows("mill", 1_002);
     flows("forge", 1_003);

@@ -1,4 +1,4 @@
-//! `netstat serve` about a fleet.
+//! `netstat serve` with the store of a fleet.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ impl Server {
         (head.lines().next().unwrap().to_owned(), body.to_owned())
     }
 
-    /// The document at `path`, without what differs from moment to moment.
+    /// Returns the document at `path`, without the parts that vary.
     fn document(&self, path: &str) -> Value {
         let (status, body) = self.get(path);
         assert!(status.contains("200"), "{path}: {status} {body}");
@@ -138,7 +138,7 @@ fn serve_about_a_fleet_gives_the_documents_of_the_commands_for_all_hosts() {
     assert_eq!(hosts["rows"].as_array().map(Vec::len), Some(3));
     let own = server.document("/api/v1/history?host=forge");
     assert_eq!(own["rows"].as_array().map(Vec::len), Some(5));
-    // What an administrator does stays on the command line.
+    // Administrative actions are only available on the command line.
     for path in [
         "/api/v1/fleet-forget",
         "/api/v1/fleet-init",
@@ -150,7 +150,7 @@ fn serve_about_a_fleet_gives_the_documents_of_the_commands_for_all_hosts() {
     let port = engine.address.port;
     drop(engine);
     within(Duration::from_secs(60), "the engine ends", || !super::ping(port));
-    // A reason, and no rows of which nobody knows how many are missing.
+    // The response is a reason, rather than an unknown part of the rows.
     let (status, body) = server.get("/api/v1/history?host=mill");
     assert!(status.contains("503"), "{status} {body}");
     let problem: Value = serde_json::from_str(&body).unwrap();

@@ -1,21 +1,21 @@
-//! Every switch that takes a path, with a command line that uses it.
+//! All switches that take a path, each with a command line that uses it.
 
-/// What becomes of the file that a switch names.
+/// What happens to the file that a switch names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// It is read; without it there is no answer.
+    /// It is read, and the command fails without it.
     Read,
-    /// It is read, and an answer without it says why it is missing.
+    /// It is read; a result without it says why it is missing.
     ReadIfPossible,
-    /// It is made, or replaced as a whole.
+    /// It is created, or replaced as a whole.
     Written,
     /// A program that is started when something happens.
     Started,
-    /// Written by the engine of a fleet, which these tests do not have.
+    /// It is written by the engine of a fleet, which these tests do not have.
     WrittenByEngine,
 }
 
-/// Command (empty: a listing), switch, use, and the words of a line that ends with the switch.
+/// Command (empty for a listing), switch, use, and the arguments of a command line that ends with the switch.
 pub(crate) const SWITCHES: &[(&str, &str, Use, &[&str])] = &[
     ("", "--mmdb", Use::Read, &["-an"]),
     ("", "--replay", Use::Read, &["-an"]),
@@ -95,6 +95,6 @@ pub(crate) const SWITCHES: &[(&str, &str, Use, &[&str])] = &[
     ("man", "--directory", Use::Written, &["man"]),
 ];
 
-/// Nobody answers there, and with `--print` nobody is asked.
+/// Nothing answers at this address, and with `--print` it is not contacted.
 const ENGINE: &str = "clickhouse://127.0.0.1:9/netstat";
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
