@@ -67,7 +67,7 @@ pub enum ContainerRuntime {
 }
 
 impl ContainerRuntime {
-    /// The name that users know it by.
+    /// Returns the name that users know it by.
     pub const fn name(self) -> &'static str {
         match self {
             ContainerRuntime::Docker => "docker",

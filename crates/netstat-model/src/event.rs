@@ -33,7 +33,7 @@ impl EventKind {
         EventKind::Closed,
     ];
 
-    /// The lower-case name used in JSON and CSV.
+    /// Returns the lower-case name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::Present => "present",
@@ -61,7 +61,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The name used in JSON and CSV.
+    /// Returns the name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Direction::Unknown => "unknown",
@@ -71,7 +71,7 @@ impl Direction {
         }
     }
 
-    /// The number used in records. Numbers are never changed, only added.
+    /// Returns the number used in records. Numbers are never changed, only added.
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -102,7 +102,7 @@ pub enum EventOrigin {
 }
 
 impl EventOrigin {
-    /// The name used in JSON and CSV.
+    /// Returns the name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventOrigin::Trace => "trace",
@@ -111,7 +111,7 @@ impl EventOrigin {
         }
     }
 
-    /// The number used in records. Numbers are never changed, only added.
+    /// Returns the number used in records. Numbers are never changed, only added.
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -256,12 +256,12 @@ impl Event {
         })
     }
 
-    /// The number that all events of this socket share; see [`socket_number`].
+    /// Returns the number that all events of this socket share; see [`socket_number`].
     pub fn number(&self) -> Option<NonZeroU64> {
         socket_number(self.cookie, self.inode)
     }
 
-    /// How long the socket has existed; unknown if its beginning is.
+    /// Returns how long the socket has existed; unknown if its beginning is.
     pub fn duration(&self) -> Fact<Duration> {
         self.opened.map(|opened| self.at.since(opened))
     }

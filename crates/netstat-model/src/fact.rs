@@ -46,7 +46,7 @@ pub enum Why {
 }
 
 impl Why {
-    /// The reason in plain words, suitable to follow "unknown: ".
+    /// Returns the reason in plain words, suitable to follow "unknown: ".
     pub const fn words(self) -> &'static str {
         match self {
             Why::NotAsked => "not asked for",

@@ -39,8 +39,8 @@ pub enum NamespaceLabel {
 }
 
 impl Namespace {
-    /// The short label: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`.
-    /// Escape before printing.
+    /// Returns the short label: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`,
+    /// `net:[4026531840]`. Escape before printing.
     pub fn shown(&self) -> Vec<u8> {
         match &self.label {
             NamespaceLabel::Name(name) => name.clone(),

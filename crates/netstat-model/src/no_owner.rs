@@ -39,7 +39,7 @@ pub enum NoOwner {
 }
 
 impl NoOwner {
-    /// The reason in short, suitable to follow a number: `2 in TIME_WAIT`. It is the same for every user.
+    /// Returns the reason in short, suitable to follow a number: `2 in TIME_WAIT`. It is the same for every user.
     pub const fn words(self) -> &'static str {
         match self {
             NoOwner::NotPermitted { .. } => "not permitted",
@@ -58,7 +58,7 @@ impl NoOwner {
         }
     }
 
-    /// The reason without its details, used as a key for counting.
+    /// Returns the reason without its details, used as a key for counting.
     pub(crate) const fn kind(self) -> NoOwner {
         match self {
             NoOwner::NotPermitted { .. } => NoOwner::NotPermitted { user: None },

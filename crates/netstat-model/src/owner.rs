@@ -40,8 +40,8 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// The name the program was invoked by: the last component of the first argument, without the dash of a login shell
-    /// and without what server processes append to it (`nginx: worker process`). `None` if there is none.
+    /// Returns the name the program was invoked by: the last component of the first argument, without the dash of a
+    /// login shell and without what server processes append to it (`nginx: worker process`). `None` if there is none.
     pub fn called(&self) -> Option<&[u8]> {
         let first = self.arguments.first()?;
         let first = first.strip_prefix(b"-").unwrap_or(first);
@@ -55,9 +55,9 @@ impl Invocation {
 }
 
 impl Process {
-    /// The name shown beside the program's name to tell what the process does: the script's name, or else the name it
-    /// was invoked by if that differs (`redis-server`, whose file is `redis-check-rdb`). `python3` adds nothing to
-    /// `python3.11`, so it is `None` there.
+    /// Returns the name shown beside the program's name to tell what the process does: the script's name, or else the
+    /// name it was invoked by if that differs (`redis-server`, whose file is `redis-check-rdb`). `python3` adds nothing
+    /// to `python3.11`, so it is `None` there.
     pub fn label(&self) -> Option<&[u8]> {
         let invocation = self.invocation.as_ref().known()?;
         if let Some(script) = &invocation.script {
@@ -67,8 +67,8 @@ impl Process {
         invocation.called().filter(|called| !file.starts_with(called))
     }
 
-    /// Every name that people may know the process by: the path of its program, its short name, the name it was invoked
-    /// by and its script.
+    /// Returns every name that people may know the process by: the path of its program, its short name, the name it was
+    /// invoked by and its script.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         let invocation = self.invocation.as_ref().known();
         [
@@ -95,7 +95,7 @@ pub struct ImageName {
 }
 
 impl ImageName {
-    /// The last component of the path, as shown in `[name]`.
+    /// Returns the last component of the path, as shown in `[name]`.
     pub fn file_name(&self) -> &[u8] {
         crate::text::file_name(&self.path)
     }
@@ -125,7 +125,7 @@ pub enum FoundBy {
 }
 
 impl FoundBy {
-    /// The name used in output: `row`, `iterator`, `walk` or `event`.
+    /// Returns the name used in output: `row`, `iterator`, `walk` or `event`.
     pub const fn name(self) -> &'static str {
         match self {
             FoundBy::Row => "row",
@@ -175,7 +175,7 @@ pub struct KernelUser {
 }
 
 impl KernelUser {
-    /// The subsystem and interface, escaped and ready to print: `VXLAN interface vx0`, `NFS server`.
+    /// Returns the subsystem and interface, escaped and ready to print: `VXLAN interface vx0`, `NFS server`.
     pub fn shown(&self) -> String {
         match &self.interface {
             Some(name) => format!("{} interface {}", self.part, crate::text::escape(name)),
@@ -195,7 +195,7 @@ pub enum Concealment {
 }
 
 impl Concealment {
-    /// A description for process `pid`: `a mount covers /proc/42`.
+    /// Returns a description for process `pid`: `a mount covers /proc/42`.
     pub fn shown(self, pid: u32) -> String {
         match self {
             Concealment::Mount => format!("a mount covers /proc/{pid}"),
@@ -342,12 +342,12 @@ impl Owners {
         self.all_held
     }
 
-    /// Every process that holds at least one of the requested sockets, in the order in which they started.
+    /// Returns every process that holds at least one of the requested sockets, in the order in which they started.
     pub fn processes_mut(&mut self) -> &mut [Process] {
         &mut self.processes
     }
 
-    /// Every process that holds at least one of the requested sockets, in the order in which they started.
+    /// Returns every process that holds at least one of the requested sockets, in the order in which they started.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }

@@ -47,17 +47,17 @@ impl OwnerSummary {
         }
     }
 
-    /// The number of sockets without a known owner.
+    /// Returns the number of sockets without a known owner.
     pub fn unknown(&self) -> usize {
         self.counts.values().sum()
     }
 
-    /// The reasons that occur, in plain words.
+    /// Returns the reasons that occur, in plain words.
     pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
         self.counts.keys().map(|reason| reason.words())
     }
 
-    /// The number of sockets without a known owner for this reason.
+    /// Returns the number of sockets without a known owner for this reason.
     pub fn of(&self, reason: NoOwner) -> usize {
         self.counts.get(&reason.kind()).copied().unwrap_or(0)
     }
@@ -90,8 +90,8 @@ impl OwnerSummary {
         ))
     }
 
-    /// What the kernel created its sockets for, as ` (VXLAN interface vx0, NFS server)`; empty if nothing is known
-    /// about it.
+    /// Returns what the kernel created its sockets for, as ` (VXLAN interface vx0, NFS server)`; empty if nothing is
+    /// known about it.
     fn kernel_users_shown(&self) -> String {
         /// The number of purposes that are listed.
         const NAMED: usize = 4;

@@ -80,9 +80,9 @@ impl Interface {
         self.driver.as_ref().known().is_some() && self.kind.is_none()
     }
 
-    /// The MAC address; `None` for the loopback interface, for links without one, and for IP tunnels, whose link-layer
-    /// address is the IP address of their local end (`ARPHRD_TUNNEL` 768, `TUNNEL6` 769, `SIT` 776, `IPGRE` 778,
-    /// `IP6GRE` 823).
+    /// Returns the MAC address; `None` for the loopback interface, for links without one, and for IP tunnels, whose
+    /// link-layer address is the IP address of their local end (`ARPHRD_TUNNEL` 768, `TUNNEL6` 769, `SIT` 776, `IPGRE`
+    /// 778, `IP6GRE` 823).
     pub fn hardware_address(&self) -> Option<&[u8]> {
         let is_tunnel = matches!(self.hardware_type, 768 | 769 | 776 | 778 | 823);
         (!self.is_loopback() && !is_tunnel && !self.link_address.is_empty()).then_some(&self.link_address[..])
@@ -115,7 +115,7 @@ impl InterfaceAddress {
         self.flags & 0x1 != 0
     }
 
-    /// The network that is directly reachable through this address.
+    /// Returns the network that is directly reachable through this address.
     pub fn network(&self) -> Prefix {
         Prefix::covering(self.peer.unwrap_or(self.address), self.prefix_length)
     }
@@ -176,7 +176,7 @@ impl Prefix {
         self.address.is_ipv4() == address.is_ipv4() && Prefix::covering(address, self.length).address == self.address
     }
 
-    /// The mask of an IPv4 network, such as `255.255.255.0` for 24 bits; `None` for IPv6.
+    /// Returns the mask of an IPv4 network, such as `255.255.255.0` for 24 bits; `None` for IPv6.
     pub fn netmask(&self) -> Option<Ipv4Addr> {
         self.address
             .is_ipv4()
@@ -218,7 +218,7 @@ pub enum RouteKind {
 }
 
 impl RouteKind {
-    /// The keyword for a route that leads nowhere, as shown in the Gateway column; `None` for other routes.
+    /// Returns the keyword for a route that leads nowhere, as shown in the Gateway column; `None` for other routes.
     pub const fn refusal(self) -> Option<&'static str> {
         match self {
             RouteKind::Blackhole => Some("Blackhole"),
@@ -422,7 +422,7 @@ impl TableSelection {
 }
 
 impl Default for TableSelection {
-    /// The main table, which `ip route` and older tools show.
+    /// Returns the main table, which `ip route` and older tools show.
     fn default() -> Self {
         TableSelection::One(TABLE_MAIN)
     }
@@ -434,7 +434,7 @@ impl Default for TableSelection {
 pub struct TableNames(BTreeMap<u32, Vec<u8>>);
 
 impl Default for TableNames {
-    /// The names that every system has: `default`, `main` and `local`.
+    /// Returns the names that every system has: `default`, `main` and `local`.
     fn default() -> Self {
         TableNames(BTreeMap::from([
             (TABLE_DEFAULT, b"default".to_vec()),

@@ -15,7 +15,7 @@ pub enum SystemKind {
 }
 
 impl SystemKind {
-    /// The name, as the start of a sentence.
+    /// Returns the name, as the start of a sentence.
     pub const fn name(self) -> &'static str {
         match self {
             SystemKind::Linux => "Linux",
@@ -24,8 +24,8 @@ impl SystemKind {
         }
     }
 
-    /// A hint how to get more privileges, suitable to follow a reason: ` (try sudo)`. Empty if the user has them
-    /// already.
+    /// Returns a hint on how to get more privileges, suitable to follow a reason: ` (try sudo)`. Empty if the user has
+    /// them already.
     pub const fn privilege_hint(self, superuser: bool) -> &'static str {
         match (superuser, self) {
             (true, _) => "",

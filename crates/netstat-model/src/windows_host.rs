@@ -34,7 +34,7 @@ pub struct PortProxy {
 }
 
 impl PortProxy {
-    /// The port it listens on; `None` if it cannot be parsed.
+    /// Returns the port it listens on; `None` if it cannot be parsed.
     pub fn port(&self) -> Option<u16> {
         self.listen.rsplit_once('/')?.1.parse().ok()
     }
@@ -69,7 +69,7 @@ impl Profile {
     /// Every profile.
     pub const ALL: [Profile; 3] = [Profile::Domain, Profile::Private, Profile::Public];
 
-    /// The name in lower case.
+    /// Returns the name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::Domain => "domain",

@@ -392,8 +392,8 @@ mod tests {
         assert_eq!(rhythm(&times), None);
     }
 
-    /// A page that polls every 30 seconds while its tab is visible, over connections that the server keeps open for a
-    /// few requests.
+    /// A page that polls every 30 seconds while its tab is visible, over connections that the server keeps open
+    /// for a few requests.
     #[test]
     fn a_page_that_polls_over_kept_connections_is_no_beacon() {
         let mut random = random(3);

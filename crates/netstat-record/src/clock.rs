@@ -103,7 +103,7 @@ impl StoreClock {
         jump
     }
 
-    /// The last readings of the clocks.
+    /// Returns the last readings of the clocks.
     pub(crate) fn reading(&self) -> Reading {
         self.last
     }

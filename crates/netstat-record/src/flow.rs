@@ -21,7 +21,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The name to show: the file name, or the kernel's short name if the path is not known.
+    /// Returns the name to show: the file name, or the kernel's short name if the path is not known.
     pub fn shown(&self) -> &[u8] {
         match &self.path {
             Some(path) => path.rsplit(|&byte| byte == b'/').next().unwrap_or(path),
@@ -119,7 +119,7 @@ impl Flow {
         self.closed || self.protocol == Protocol::Tcp
     }
 
-    /// The duration so far in milliseconds; a lower bound if the beginning was not observed.
+    /// Returns the duration so far in milliseconds; a lower bound if the beginning was not observed.
     pub fn duration(&self) -> u64 {
         u64::try_from(self.last - self.first).unwrap_or(0)
     }

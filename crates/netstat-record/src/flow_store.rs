@@ -125,7 +125,7 @@ pub trait FlowStore: std::fmt::Debug {
     /// Returns an error if the store does.
     fn rhythms(&mut self, since: Millis, filter: &Filter, candidates: bool) -> Result<Vec<Beacon>, StoreError>;
 
-    /// The number of rows omitted from results so far because they are damaged.
+    /// Returns the number of rows omitted from results so far because they are damaged.
     fn skipped(&self) -> u64 {
         0
     }

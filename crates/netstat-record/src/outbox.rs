@@ -33,7 +33,7 @@ impl SegmentKind {
         SegmentKind::Sums,
     ];
 
-    /// The number used in the store. Numbers are never changed, only added.
+    /// Returns the number used in the store. Numbers are never changed, only added.
     const fn number(self) -> i64 {
         self as i64
     }

@@ -135,7 +135,7 @@ impl Reader {
         })
     }
 
-    /// The path of the store.
+    /// Returns the path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -146,8 +146,8 @@ impl Reader {
         &self.connection
     }
 
-    /// The number of rows omitted from results so far because their contents are invalid, which means that the file is
-    /// damaged.
+    /// Returns the number of rows omitted from results so far because their contents are invalid, which means that the
+    /// file is damaged.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

@@ -207,12 +207,12 @@ impl Recorder {
         self.writer()
     }
 
-    /// The number of flows that have begun since the start, including those that existed before.
+    /// Returns the number of flows that have begun since the start, including those that existed before.
     pub fn flows(&self) -> u64 {
         self.flows
     }
 
-    /// The number of flows waiting to be written.
+    /// Returns the number of flows waiting to be written.
     pub fn waiting(&self) -> usize {
         self.done.len() + self.fresh.len()
     }
@@ -333,7 +333,7 @@ impl Recorder {
         self.heartbeat = since_boot;
     }
 
-    /// The number of open flows in memory.
+    /// Returns the number of open flows in memory.
     pub fn open_flows(&self) -> usize {
         self.open.len()
     }
@@ -560,7 +560,7 @@ impl Recorder {
         self.writer.as_ref()?.open_flow(cookie).ok().flatten()
     }
 
-    /// The number of process descriptions in memory.
+    /// Returns the number of process descriptions in memory.
     fn described(&self) -> usize {
         Rc::strong_count(&self.described) - 1
     }

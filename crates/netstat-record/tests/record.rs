@@ -31,7 +31,7 @@ fn endpoint(address: &str, port: u16) -> Endpoint {
     }
 }
 
-/// An event of a connection by curl to 203.0.113.7:443.
+/// Returns an event of a connection by curl to 203.0.113.7:443.
 fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
     Event {
         kind,
@@ -456,7 +456,7 @@ fn other_files_and_newer_records_are_left_alone() {
     ));
 }
 
-/// What a connection has transferred so far.
+/// Returns what a connection has transferred so far.
 fn progress(cookie: u64, sent: u64) -> Transfer {
     Transfer {
         cookie,

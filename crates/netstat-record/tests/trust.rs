@@ -266,7 +266,7 @@ fn flows_row_that_cannot_be_is_skipped_and_counted() {
     }
 }
 
-/// A recorder with one flow, written at second 1.
+/// Returns a recorder with one flow, written at second 1.
 fn recorder(path: &Path) -> Recorder {
     let mut recorder = Recorder::new(open(path).unwrap()).unwrap();
     recorder.flush(SECOND, wall(SECOND)).unwrap();

@@ -145,12 +145,12 @@ impl Actor {
 }
 
 impl Holder {
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The path of the program file.
+    /// Returns the path of the program file.
     pub fn program(&self) -> &Path {
         &self.program
     }

@@ -120,7 +120,7 @@ impl Netstat {
         None
     }
 
-    /// The path of the program.
+    /// Returns the path of the program.
     pub fn path(&self) -> &Path {
         &self.program
     }
@@ -173,7 +173,7 @@ pub fn unprivileged() -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
-/// The user id of programs started through [`unprivileged`], as seen in this user namespace.
+/// Returns the user id of programs started through [`unprivileged`], as seen in this user namespace.
 pub fn unprivileged_user() -> u32 {
     if namespace::real_root() {
         NOBODY

@@ -176,17 +176,17 @@ impl NameServer {
         })
     }
 
-    /// The address at which it serves.
+    /// Returns the address at which it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The number of queries received, including repeats.
+    /// Returns the number of queries received, including repeats.
     pub fn queries(&self) -> usize {
         self.asked().len()
     }
 
-    /// The addresses that were queried, in order of arrival and including repeats.
+    /// Returns the addresses that were queried, in order of arrival and including repeats.
     pub fn asked(&self) -> Vec<IpAddr> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

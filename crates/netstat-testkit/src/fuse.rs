@@ -93,7 +93,7 @@ impl FuseMount {
         })
     }
 
-    /// The mount point.
+    /// Returns the mount point.
     pub fn path(&self) -> &Path {
         self.place.path()
     }
@@ -108,7 +108,7 @@ impl FuseMount {
         self.silent.store(true, Ordering::SeqCst);
     }
 
-    /// The number of requests made since then, not counting interrupts.
+    /// Returns the number of requests made since then, not counting interrupts.
     pub fn unanswered(&self) -> usize {
         self.unanswered.load(Ordering::SeqCst)
     }

@@ -105,7 +105,7 @@ fn test_name(type_name: &str) -> String {
     path.replace("::{{closure}}", "")
 }
 
-/// The name of the test that runs inside namespaces; empty outside.
+/// Returns the name of the test that runs inside namespaces; empty outside.
 pub fn current_test() -> String {
     std::env::var_os(INSIDE).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

@@ -60,7 +60,7 @@ impl TcpState {
             .expect("every state is in the table")
     }
 
-    /// The word that `netstat` prints.
+    /// Returns the word that `netstat` prints.
     pub fn word(self) -> &'static str {
         self.row().3
     }

@@ -100,7 +100,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The amount by which the segment advances the sequence number: SYN and FIN count as a byte each (RFC 9293, 3.4).
+    /// Returns the amount by which the segment advances the sequence number: SYN and FIN count as a byte each (RFC
+    /// 9293, 3.4).
     fn span(&self) -> u32 {
         self.data.len() as u32 + u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0)
     }
@@ -288,7 +289,7 @@ impl Peer {
         })
     }
 
-    /// The address family of this peer.
+    /// Returns the address family of this peer.
     pub fn family(&self) -> Family {
         self.family
     }

@@ -36,7 +36,7 @@ pub fn pass_on_skips(stderr: &[u8]) {
     }
 }
 
-/// The name of the test that runs in this thread; empty if unknown.
+/// Returns the name of the test that runs in this thread; empty if unknown.
 pub(crate) fn running_test() -> String {
     let inside = current_test();
     if !inside.is_empty() {

@@ -28,7 +28,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// The state; every socket here is a TCP socket.
+    /// Returns the state; every socket here is a TCP socket.
     pub fn state(&self) -> TcpState {
         self.row.state.expect("TCP sockets have a state")
     }
@@ -81,7 +81,7 @@ impl AllStates {
         Ok(made)
     }
 
-    /// The number of descriptors that keep the sockets open.
+    /// Returns the number of descriptors that keep the sockets open.
     pub fn descriptors(&self) -> usize {
         self.open.len()
     }

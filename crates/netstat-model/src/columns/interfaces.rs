@@ -27,8 +27,8 @@ impl Table for Interfaces {
     }
 }
 
-/// The columns of an interface's counters without those that identify the interface. A sum of interfaces has them as
-/// well.
+/// Returns the columns of an interface's counters without those that identify the interface. A sum of interfaces has
+/// them as well.
 pub fn traffic_columns() -> impl Iterator<Item = &'static Column<Interfaces>> {
     COLUMNS[IDENTITY..].iter().filter(|column| !is_rate(column))
 }

@@ -35,7 +35,7 @@ pub const DEFAULT_MACHINE: &[&str] = &[
     "cookie",
 ];
 
-/// The columns about owners that are added to [`DEFAULT_MACHINE`] if `needs` includes owners.
+/// Returns the columns about owners that are added to [`DEFAULT_MACHINE`] if `needs` includes owners.
 pub fn owner_columns(needs: Needs) -> &'static [&'static str] {
     const ALL: [&str; 8] = [
         "pid",

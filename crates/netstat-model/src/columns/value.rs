@@ -56,7 +56,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// The reason in plain words.
+    /// Returns the reason in plain words.
     pub const fn words(self) -> &'static str {
         match self {
             Missing::Why(why) => why.words(),
@@ -143,8 +143,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The rank for sorting values of different kinds; nothing sorts before something. Values of the same kind are
-    /// compared in `cmp`: numbers as numbers, addresses as addresses with IPv4 before IPv6, text by its bytes, `no`
+    /// Returns the rank for sorting values of different kinds; nothing sorts before something. Values of the same kind
+    /// are compared in `cmp`: numbers as numbers, addresses as addresses with IPv4 before IPv6, text by its bytes, `no`
     /// before `yes`.
     fn rank(&self) -> u8 {
         match self {

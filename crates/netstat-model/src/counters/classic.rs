@@ -39,7 +39,7 @@ impl Block {
         Block::Udpv6,
     ];
 
-    /// The protocol name that `-p` accepts for this block.
+    /// Returns the protocol name that `-p` accepts for this block.
     pub const fn name(self) -> &'static str {
         match self {
             Block::Ipv4 => "IP",
@@ -60,7 +60,7 @@ impl Block {
             .find(|block| block.name().eq_ignore_ascii_case(name))
     }
 
-    /// A stable id for machine-readable formats: `ipv4`, `icmpv6` and so on.
+    /// Returns a stable id for machine-readable formats: `ipv4`, `icmpv6` and so on.
     pub const fn id(self) -> &'static str {
         match self {
             Block::Ipv4 => "ipv4",
@@ -74,7 +74,7 @@ impl Block {
         }
     }
 
-    /// The classic rows of the block, in order.
+    /// Returns the classic rows of the block, in order.
     pub const fn rows(self) -> &'static [ClassicRow] {
         match self {
             Block::Ipv4 => &IPV4,
@@ -198,7 +198,7 @@ pub enum LinuxSource {
 }
 
 impl LinuxSource {
-    /// The group that must be read for this value; `None` if it does not come from a group.
+    /// Returns the group that must be read for this value; `None` if it does not come from a group.
     pub const fn group(self) -> Option<&'static str> {
         match self {
             Named(group, _) | Sum(group, _) | Rare { group, .. } => Some(group),
@@ -225,8 +225,8 @@ const fn two(id: &'static str, label: &'static str, received: LinuxSource, sent:
     }
 }
 
-/// The rows of RFC 4293 ipSystemStats. Linux does not count routing discards (RFC 1213 ipRoutingDiscards: valid routes
-/// that were discarded).
+/// Returns the rows of RFC 4293 ipSystemStats. Linux does not count routing discards (RFC 1213 ipRoutingDiscards: valid
+/// routes that were discarded).
 const fn ip_rows(group: &'static str, forwarded: &'static str) -> [ClassicRow; 17] {
     [
         one("packets_received", "Packets Received", Named(group, "InReceives")),
@@ -302,7 +302,7 @@ const fn icmp(
     two(id, label, Named(group, received), Named(group, sent))
 }
 
-/// A row for an ICMP type that the kernel lists only by number, and only once it has occurred.
+/// Returns a row for an ICMP type that the kernel lists only by number, and only once it has occurred.
 const fn icmp_type(
     id: &'static str,
     label: &'static str,
@@ -510,7 +510,7 @@ static TCPV6: [ClassicRow; 8] = [
     one("segments_retransmitted", "Segments Retransmitted", NotKept),
 ];
 
-/// The rows of RFC 4113 udp.
+/// Returns the rows of RFC 4113 udp.
 const fn udp_rows(group: &'static str) -> [ClassicRow; 4] {
     [
         one("datagrams_received", "Datagrams Received", Named(group, "InDatagrams")),

@@ -54,7 +54,7 @@ impl InterfaceMetric {
         InterfaceMetric::AllPackets,
     ];
 
-    /// The label in the classic text, at most 20 characters.
+    /// Returns the label in the classic text, at most 20 characters.
     pub const fn label(self) -> &'static str {
         match self {
             InterfaceMetric::Bytes => "Bytes",
@@ -67,7 +67,7 @@ impl InterfaceMetric {
         }
     }
 
-    /// A stable id for machine-readable formats.
+    /// Returns a stable id for machine-readable formats.
     pub const fn id(self) -> &'static str {
         match self {
             InterfaceMetric::Bytes => "bytes",
@@ -85,7 +85,7 @@ impl InterfaceMetric {
         !matches!(self, InterfaceMetric::UnknownProtocols)
     }
 
-    /// The kind of the value; these are all counters.
+    /// Returns the kind of the value; these are all counters.
     pub const fn kind(self) -> Kind {
         Kind::Counter
     }
@@ -203,7 +203,7 @@ impl ErrorKind {
         ErrorKind::Collisions,
     ];
 
-    /// A label of at most 18 characters.
+    /// Returns a label of at most 18 characters.
     pub const fn label(self) -> &'static str {
         match self {
             ErrorKind::Missed => "missed, no room",

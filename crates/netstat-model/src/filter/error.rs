@@ -39,12 +39,12 @@ impl FilterError {
         }
     }
 
-    /// The invalid argument as it was typed, or the invalid item of a list. Escape before printing.
+    /// Returns the invalid argument as it was typed, or the invalid item of a list. Escape before printing.
     pub fn word(&self) -> &str {
         &self.word
     }
 
-    /// What is wrong with the argument, as the end of a sentence about it.
+    /// Returns what is wrong with the argument, as the end of a sentence about it.
     pub fn why(&self) -> &'static str {
         match self.mistake {
             Mistake::Option => "is no filter",
@@ -66,7 +66,7 @@ impl FilterError {
         }
     }
 
-    /// An example of valid arguments to use instead.
+    /// Returns an example of valid arguments to use instead.
     pub fn example(&self) -> &'static str {
         match self.mistake {
             Mistake::State => "--state LISTENING,TIME_WAIT",

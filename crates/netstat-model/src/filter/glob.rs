@@ -28,7 +28,7 @@ impl Globs {
         }
     }
 
-    /// The patterns as they were typed.
+    /// Returns the patterns as they were typed.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
     }
@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    /// The most obvious implementation of pattern matching.
+    /// Matches a pattern in the most obvious way, to compare with.
     fn slowly(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.first(), name.first()) {
             (None, None) => true,

@@ -61,15 +61,15 @@ pub struct Filter {
 
 /// Something a filter can be applied to: a socket, or a past connection.
 pub trait Subject {
-    /// The protocol.
+    /// Returns the protocol.
     fn protocol(&self) -> Protocol;
-    /// The state; see [`State`] for its meaning if the protocol has none.
+    /// Returns the state; see [`State`] for its meaning if the protocol has none.
     fn state(&self) -> State;
-    /// The local side. Its scope is the interface that the socket is bound to, whatever the address.
+    /// Returns the local side. Its scope is the interface that the socket is bound to, whatever the address.
     fn local(&self) -> Endpoint;
-    /// The foreign side, with the same scope; port 0 and an unspecified address if there is none.
+    /// Returns the foreign side, with the same scope; port 0 and an unspecified address if there is none.
     fn foreign(&self) -> Endpoint;
-    /// The id of the user who created it; `None` if unknown.
+    /// Returns the id of the user who created it; `None` if unknown.
     fn user(&self) -> Option<u32>;
 }
 

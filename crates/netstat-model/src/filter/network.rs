@@ -49,12 +49,12 @@ impl Network {
         Network { address, length }
     }
 
-    /// The first address of the block.
+    /// Returns the first address of the block.
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The prefix length: 0 to 32 (IPv4) or 128 (IPv6).
+    /// Returns the prefix length: 0 to 32 (IPv4) or 128 (IPv6).
     pub fn length(&self) -> u8 {
         self.length
     }

@@ -33,7 +33,7 @@ impl Ports {
         self.is_empty() || has(socket.local().port) || has(socket.foreign().port)
     }
 
-    /// The ports as the smallest number of ranges, in ascending order, with at least one port between two.
+    /// Returns the ports as the smallest number of ranges, in ascending order, with at least one port between two.
     pub fn ranges(&self) -> &[RangeInclusive<u16>] {
         &self.ranges
     }

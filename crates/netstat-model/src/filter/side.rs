@@ -118,8 +118,8 @@ impl Sides {
 }
 
 impl Side {
-    /// The networks that are accepted; `None` if any address is, or none. Empty for a host name that has not been
-    /// resolved.
+    /// Returns the networks that are accepted; `None` if every address is, and also sides without one. Empty for a host
+    /// name that has not been resolved.
     pub fn networks(&self) -> Option<Vec<Network>> {
         match &self.place {
             Place::Anywhere => None,
@@ -128,7 +128,7 @@ impl Side {
         }
     }
 
-    /// The ports that are accepted; empty if any port is.
+    /// Returns the ports that are accepted; empty if any port is.
     pub fn ports(&self) -> &Ports {
         &self.ports
     }

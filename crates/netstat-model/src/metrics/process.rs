@@ -73,7 +73,7 @@ pub struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// The name to show: the file name of the program, or else the short name.
+    /// Returns the name to show: the file name of the program, or else the short name.
     pub fn name(&self) -> &[u8] {
         match &self.image {
             Fact::Known(image) => image.file_name(),
@@ -116,7 +116,7 @@ impl ProcessState {
         }
     }
 
-    /// The name in lower case.
+    /// Returns the name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             ProcessState::Running => "running",

@@ -54,12 +54,12 @@ pub struct CpuTimes {
 }
 
 impl CpuTimes {
-    /// The time during which the processor was not available to others.
+    /// Returns the time during which the processor was not available to others.
     pub fn busy(&self) -> u64 {
         self.user.saturating_add(self.system).saturating_add(self.stolen)
     }
 
-    /// The total time.
+    /// Returns the total time.
     pub fn total(&self) -> u64 {
         self.busy().saturating_add(self.idle).saturating_add(self.waiting)
     }
@@ -103,7 +103,7 @@ impl Memory {
         }
     }
 
-    /// Memory held by programs and the kernel, which is neither free nor cached.
+    /// Returns the memory held by programs and the kernel, which is neither free nor cached.
     pub fn in_use(&self) -> Fact<u64> {
         match (self.total, self.free, self.cached) {
             (Fact::Known(total), Fact::Known(free), Fact::Known(cached)) => {
@@ -113,7 +113,7 @@ impl Memory {
         }
     }
 
-    /// Swap space in use.
+    /// Returns the swap space in use.
     pub fn swap_used(&self) -> Fact<u64> {
         match (self.swap_total, self.swap_free) {
             (Fact::Known(total), Fact::Known(free)) => Fact::Known(total.saturating_sub(free)),

@@ -72,7 +72,7 @@ pub enum ChainFamily {
 }
 
 impl ChainFamily {
-    /// The keyword used by `nft`.
+    /// Returns the keyword used by `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             ChainFamily::Ip => "ip",
@@ -99,7 +99,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// The keyword used by `nft`.
+    /// Returns the keyword used by `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             Hook::Ingress => "ingress",

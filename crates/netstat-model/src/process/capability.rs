@@ -78,7 +78,7 @@ impl Capabilities {
         Capabilities(self.0 & !other.0)
     }
 
-    /// The number of capabilities in the set.
+    /// Returns the number of capabilities in the set.
     pub const fn count(self) -> u32 {
         self.0.count_ones()
     }

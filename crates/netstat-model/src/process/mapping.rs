@@ -23,7 +23,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub const fn size(&self) -> u64 {
         self.end.saturating_sub(self.start)
     }

@@ -28,7 +28,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The last component of the path.
+    /// Returns the last component of the path.
     pub fn file_name(&self) -> &[u8] {
         crate::text::file_name(&self.path)
     }

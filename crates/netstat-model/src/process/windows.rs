@@ -66,7 +66,7 @@ impl IntegrityLevel {
     /// The level of elevated programs.
     pub const HIGH: IntegrityLevel = IntegrityLevel(0x3000);
 
-    /// The name of the level; numbers in between have the name of the next lower level.
+    /// Returns the name of the level; numbers in between have the name of the next lower level.
     pub const fn name(self) -> &'static str {
         match self.0 {
             0..0x1000 => "untrusted",
@@ -91,7 +91,7 @@ impl Protection {
         self.0 & 7 != 0
     }
 
-    /// A description in plain words: `protected light (antimalware)`.
+    /// Returns a description in plain words: `protected light (antimalware)`.
     pub fn words(self) -> String {
         let kind = match self.0 & 7 {
             0 => return "not protected".to_owned(),
@@ -229,7 +229,8 @@ pub struct ServiceProgram {
 }
 
 impl ServiceProgram {
-    /// The path of its program: the quoted part of the command, or everything up to the first `.exe`, ignoring case.
+    /// Returns the path of its program: the quoted part of the command, or everything up to the first `.exe`, ignoring
+    /// case.
     pub fn path(&self) -> &[u8] {
         let command = self.command.strip_prefix(br"\??\").unwrap_or(&self.command);
         if let Some(rest) = command.strip_prefix(b"\"") {
@@ -245,8 +246,8 @@ impl ServiceProgram {
         }
     }
 
-    /// The programs that Windows tries before the intended one because the path is not quoted: `C:\Program.exe` for
-    /// `C:\Program Files\x.exe`. Empty if the path is quoted or has no spaces.
+    /// Returns the programs that Windows tries before the intended one because the path is not quoted: `C:\Program.exe`
+    /// for `C:\Program Files\x.exe`. Empty if the path is quoted or has no spaces.
     pub fn tried_before(&self) -> Vec<Vec<u8>> {
         if self.command.starts_with(b"\"") {
             return Vec::new();

@@ -22,7 +22,7 @@ pub enum Extent {
 }
 
 impl Extent {
-    /// The name used in JSON and tables.
+    /// Returns the name used in JSON and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Extent::Here => "here",
@@ -32,7 +32,7 @@ impl Extent {
         }
     }
 
-    /// A few plain words that follow "reachable from".
+    /// Returns a few plain words that follow "reachable from".
     pub const fn words(self) -> &'static str {
         match self {
             Extent::Here => "this computer only",

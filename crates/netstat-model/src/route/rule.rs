@@ -112,7 +112,7 @@ impl PolicyRule {
         })
     }
 
-    /// The selectors in the format of ip-rule(8): `not from 10.0.0.0/8 fwmark 0xca6c`. Safe to print.
+    /// Returns the selectors in the format of ip-rule(8): `not from 10.0.0.0/8 fwmark 0xca6c`. Safe to print.
     pub fn selectors(&self) -> String {
         let mut out = String::new();
         if self.inverted {
@@ -165,7 +165,7 @@ impl PolicyRule {
         out
     }
 
-    /// The action in the format of ip-rule(8): `lookup main suppress_prefixlength 0`. Safe to print.
+    /// Returns the action in the format of ip-rule(8): `lookup main suppress_prefixlength 0`. Safe to print.
     pub fn action_text(&self, tables: &TableNames) -> String {
         let mut out = match self.action {
             RuleAction::Lookup(_) if self.l3mdev => "lookup [l3mdev-table]".to_owned(),
@@ -253,7 +253,7 @@ pub struct RouteWay {
 }
 
 impl RouteWay {
-    /// The prefix length of the selected entry.
+    /// Returns the prefix length of the selected entry.
     fn prefix_length(&self) -> u32 {
         self.matched
             .as_ref()

@@ -73,7 +73,7 @@ pub struct VsockAddress {
 }
 
 impl VsockAddress {
-    /// The address as `2:1024`, with `*` in place of any machine or an unassigned port: `*:1024`, `*:*`.
+    /// Returns the address as `2:1024`, with `*` in place of any machine or an unassigned port: `*:1024`, `*:*`.
     pub fn shown(self) -> String {
         let part = |number: u32| match number {
             u32::MAX => "*".to_owned(),
@@ -96,7 +96,7 @@ pub enum VsockKind {
 }
 
 impl VsockKind {
-    /// The name: `stream`, `dgram` or `seqpacket`.
+    /// Returns the name: `stream`, `dgram` or `seqpacket`.
     pub const fn name(self) -> &'static str {
         match self {
             VsockKind::Stream => "stream",
@@ -146,7 +146,7 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    /// The name: `raw`, `dgram` or `packet`.
+    /// Returns the name: `raw`, `dgram` or `packet`.
     pub const fn name(self) -> &'static str {
         match self {
             PacketKind::Raw => "raw",
@@ -169,7 +169,7 @@ pub enum UnixKind {
 }
 
 impl UnixKind {
-    /// The name: `stream`, `dgram` or `seqpacket`.
+    /// Returns the name: `stream`, `dgram` or `seqpacket`.
     pub const fn name(self) -> &'static str {
         match self {
             UnixKind::Stream => "stream",
@@ -202,8 +202,8 @@ impl UnixName {
         }
     }
 
-    /// The name to show: `/run/x.sock`, or `@name` for an abstract name; `None` if the socket is unnamed. Escape before
-    /// printing.
+    /// Returns the name to show: `/run/x.sock`, or `@name` for an abstract name; `None` if the socket is unnamed.
+    /// Escape before printing.
     pub fn shown(&self) -> Option<Vec<u8>> {
         match self {
             UnixName::Path(path) => Some(path.to_vec()),

@@ -131,7 +131,7 @@ pub enum TimerKind {
 }
 
 impl TimerKind {
-    /// The name that Linux programs use: `off`, `on`, `keepalive`, `timewait` or `persist`.
+    /// Returns the name that Linux programs use: `off`, `on`, `keepalive`, `timewait` or `persist`.
     pub const fn name(self) -> &'static str {
         match self {
             TimerKind::Off => "off",
@@ -159,7 +159,7 @@ impl ShortName {
         ShortName(kept)
     }
 
-    /// The bytes of the name, without a NUL.
+    /// Returns the bytes of the name, without a NUL.
     pub fn as_bytes(&self) -> &[u8] {
         let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         &self.0[..length]

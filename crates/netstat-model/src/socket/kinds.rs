@@ -52,7 +52,7 @@ impl Protocol {
         Protocol::Xdp,
     ];
 
-    /// The name in the Proto column: `TCP`, `UDP` and so on.
+    /// Returns the name in the Proto column: `TCP`, `UDP` and so on.
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Tcp => "TCP",
@@ -118,7 +118,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The name: `IPv4`, `IPv6`, `packet`, `unix`, `vsock`, `netlink` or `xdp`.
+    /// Returns the name: `IPv4`, `IPv6`, `packet`, `unix`, `vsock`, `netlink` or `xdp`.
     pub const fn name(self) -> &'static str {
         match self {
             Family::V4 => "IPv4",
@@ -184,7 +184,7 @@ impl State {
         State::Bound,
     ];
 
-    /// The name in the State column.
+    /// Returns the name in the State column.
     pub const fn name(self) -> &'static str {
         match self {
             State::Established => "ESTABLISHED",

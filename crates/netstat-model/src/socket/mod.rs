@@ -228,17 +228,17 @@ impl Socket {
         self
     }
 
-    /// The protocol.
+    /// Returns the protocol.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The address family.
+    /// Returns the address family.
     pub fn family(&self) -> Family {
         self.family
     }
 
-    /// The state; see [`State`] for its meaning for UDP.
+    /// Returns the state; see [`State`] for its meaning for UDP.
     pub fn state(&self) -> State {
         self.state
     }
@@ -251,7 +251,7 @@ impl Socket {
         }
     }
 
-    /// The scope of an address: the interface the socket is bound to, for link-local addresses only.
+    /// Returns the scope of an address: the interface the socket is bound to, for link-local addresses only.
     fn scope(&self, number: u128) -> u32 {
         // fe80::/10 (RFC 4291, 2.5.6).
         if self.family == Family::V6 && number >> 118 == 0xfe80 >> 6 {
@@ -261,8 +261,8 @@ impl Socket {
         }
     }
 
-    /// The local address and port. The address is unspecified for protocols without IP addresses ([`Protocol::is_ip`]);
-    /// see [`Socket::detail`] for those.
+    /// Returns the local address and port. The address is unspecified for protocols without IP addresses
+    /// ([`Protocol::is_ip`]); see [`Socket::detail`] for those.
     pub fn local(&self) -> Endpoint {
         Endpoint {
             address: self.address(self.local),
@@ -271,8 +271,8 @@ impl Socket {
         }
     }
 
-    /// The foreign address and port. The address is unspecified and the port 0 if the socket is not connected or its
-    /// protocol has no IP addresses.
+    /// Returns the foreign address and port. The address is unspecified and the port 0 if the socket is not connected
+    /// or its protocol has no IP addresses.
     pub fn foreign(&self) -> Endpoint {
         Endpoint {
             address: self.address(self.foreign),
@@ -286,8 +286,8 @@ impl Socket {
         self.foreign != 0 || self.foreign_port != 0 || self.detail().is_some_and(Detail::has_peer)
     }
 
-    /// The state as listings show it; `None` if the protocol has no states, or for an AF_UNIX or vsock socket that
-    /// neither listens nor is connected.
+    /// Returns the state as listings show it; `None` if the protocol has no states, or for an AF_UNIX or vsock socket
+    /// that neither listens nor is connected.
     pub fn shown_state(&self) -> Option<State> {
         match self.protocol {
             Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => Some(self.state),
@@ -296,13 +296,13 @@ impl Socket {
         }
     }
 
-    /// The network namespace the socket was seen in, as an index into the list of namespaces that accompanies the
-    /// listing; 0 if only one namespace was queried.
+    /// Returns the network namespace the socket was seen in, as an index into the list of namespaces that accompanies
+    /// the listing; 0 if only one namespace was queried.
     pub fn namespace(&self) -> u32 {
         self.namespace
     }
 
-    /// The details of a socket other than plain TCP and UDP; `None` if it has none.
+    /// Returns the details of a socket other than plain TCP and UDP; `None` if it has none.
     pub fn detail(&self) -> Option<&Detail> {
         self.apart.as_ref()?.detail.as_ref()
     }
@@ -312,30 +312,30 @@ impl Socket {
         self.apart.as_mut()?.detail.as_mut()
     }
 
-    /// The index of the interface the socket is bound to; `None` if it is not bound to one.
+    /// Returns the index of the interface the socket is bound to; `None` if it is not bound to one.
     pub fn interface(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.interface)
     }
 
-    /// The inode in the kernel's socket file system; `None` if the socket has no file descriptor (TIME_WAIT,
+    /// Returns the inode in the kernel's socket file system; `None` if the socket has no file descriptor (TIME_WAIT,
     /// SYN_RECEIVED, not yet accepted, or closed by its program).
     pub fn inode(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.holder).filter(|_| !self.by_process)
     }
 
-    /// The process id in the socket's own row (Windows: `dwOwningPid`), 0 for none; `None` on systems that do not
-    /// report it there.
+    /// Returns the process id in the socket's own row (Windows: `dwOwningPid`), 0 for none; `None` on systems that do
+    /// not report it there.
     pub fn row_process(&self) -> Option<u32> {
         self.by_process.then_some(self.holder)
     }
 
-    /// The key by which [`Owners`](crate::Owners) looks up the holders: the inode, or the process id if the row has
-    /// one. `None` if nothing holds the socket.
+    /// Returns the key by which [`Owners`](crate::Owners) looks up the holders: the inode, or the process id if the row
+    /// has one. `None` if nothing holds the socket.
     pub fn holder_key(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.holder)
     }
 
-    /// The id of the user who created the socket.
+    /// Returns the id of the user who created the socket.
     pub fn user(&self) -> Fact<u32> {
         if self.user == NO_USER {
             Fact::Unknown(Why::NotKept)
@@ -344,18 +344,21 @@ impl Socket {
         }
     }
 
-    /// A number that identifies this socket uniquely since boot; `None` if not reported. On Linux it is the kernel's
-    /// socket cookie. Windows has none, so it is derived there from the addresses, the process and the creation time.
+    /// Returns a number that identifies this socket uniquely since boot; `None` if not reported. On Linux it is the
+    /// kernel's socket cookie. Windows has none, so it is derived there from the addresses, the process and the
+    /// creation time.
     pub fn cookie(&self) -> Option<NonZeroU64> {
         self.cookie
     }
 
-    /// For a listener, the number of connections waiting to be accepted; otherwise the bytes received and not yet read.
+    /// Returns the number of connections waiting to be accepted for a listener, and the number of bytes received and
+    /// not yet read for any other socket.
     pub fn receive_queue(&self) -> u32 {
         self.receive_queue
     }
 
-    /// The same as [`Socket::receive_queue`], but unknown on systems that do not report it with the socket (Windows).
+    /// Returns [`Socket::receive_queue`], but unknown on systems that do not report it with the socket
+    /// (Windows).
     pub fn known_receive_queue(&self) -> Fact<u32> {
         match self.by_process {
             true => Fact::Unknown(Why::NotKept),
@@ -363,7 +366,8 @@ impl Socket {
         }
     }
 
-    /// For a listener, the limit of its accept queue; otherwise the bytes sent and not yet acknowledged.
+    /// Returns the limit of the accept queue for a listener, and the number of bytes sent and not yet acknowledged for
+    /// any other socket.
     pub fn send_queue(&self) -> Fact<u32> {
         if self.send_queue == NO_QUEUE {
             Fact::Unknown(Why::NotKept)
@@ -372,7 +376,7 @@ impl Socket {
         }
     }
 
-    /// The facts that are read on demand; `None` if none were requested.
+    /// Returns the facts that are read on demand; `None` if none were requested.
     pub fn extra(&self) -> Option<&Extra> {
         self.apart.as_ref().map(|apart| &apart.extra)
     }
@@ -394,18 +398,18 @@ impl Socket {
         }
     }
 
-    /// The differentiated services code point of outgoing packets (RFC 2474), 0 to 63.
+    /// Returns the differentiated services code point of outgoing packets (RFC 2474), 0 to 63.
     pub fn dscp(&self) -> Fact<u8> {
         self.fact(|extra| extra.tos).map(|tos| tos >> 2)
     }
 
-    /// Milliseconds since the connection entered its state.
+    /// Returns the milliseconds since the connection entered its state.
     pub fn time_in_state(&self) -> Fact<u64> {
         self.fact(|extra| extra.time_in_state)
     }
 
-    /// The key by which rows are sorted within a group: local address, local port, foreign address and foreign port as
-    /// numbers.
+    /// Returns the key by which rows are sorted within a group: local address, local port, foreign address and foreign
+    /// port as numbers.
     pub(crate) fn order_key(&self) -> (Protocol, Family, u128, u16, u128, u16, u32) {
         (
             self.protocol,
@@ -418,7 +422,7 @@ impl Socket {
         )
     }
 
-    /// The key that sorts rows with equal [`Socket::order_key`]. Few rows need it, so it may cost more.
+    /// Returns the key that sorts rows with equal [`Socket::order_key`]. Few rows need it, so it may cost more.
     pub(crate) fn further_order_key(&self) -> (Option<&Detail>, u32, Option<NonZeroU64>) {
         (self.detail(), self.namespace, self.cookie)
     }

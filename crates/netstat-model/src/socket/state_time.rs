@@ -30,7 +30,7 @@ impl StateTime {
 }
 
 impl TimeFrom {
-    /// The name used in JSON and CSV: `kernel`, `record` or `looks`.
+    /// Returns the name used in JSON and CSV: `kernel`, `record` or `looks`.
     pub const fn name(self) -> &'static str {
         match self {
             TimeFrom::Kernel => "kernel",

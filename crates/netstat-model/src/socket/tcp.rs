@@ -132,7 +132,7 @@ pub enum TcpUnit {
 }
 
 impl TcpUnit {
-    /// The unit as shown beside a value or in a table of columns: `bytes/s`, `µs`.
+    /// Returns the unit as shown beside a value or in a table of columns: `bytes/s`, `µs`.
     pub const fn name(self) -> &'static str {
         match self {
             TcpUnit::Bytes => "bytes",
@@ -218,17 +218,17 @@ impl TcpMetric {
         all
     };
 
-    /// The short name, used for columns: lower case with underscores, mostly as in `ss -i`.
+    /// Returns the short name, used for columns: lower case with underscores, mostly as in `ss -i`.
     pub const fn name(self) -> &'static str {
         ABOUT[self as usize].1
     }
 
-    /// The unit of the metric's values.
+    /// Returns the unit of the metric's values.
     pub const fn unit(self) -> TcpUnit {
         ABOUT[self as usize].2
     }
 
-    /// A short description.
+    /// Returns a short description.
     pub const fn meaning(self) -> &'static str {
         ABOUT[self as usize].3
     }
@@ -365,7 +365,7 @@ pub enum CongestionPhase {
 }
 
 impl CongestionPhase {
-    /// The name that Linux uses: `open`, `disorder`, `cwr`, `recovery` or `loss`.
+    /// Returns the name that Linux uses: `open`, `disorder`, `cwr`, `recovery` or `loss`.
     pub const fn name(self) -> &'static str {
         match self {
             CongestionPhase::Open => "open",

@@ -190,8 +190,8 @@ impl Locks {
     }
 }
 
-/// Creates empty journals if there are none. On Windows, SQLite would create them with the access control list inherited
-/// from their directory, which may let other users read them; elsewhere it gives them the mode of the store.
+/// Creates empty journals if there are none. On Windows, SQLite would create them with the access control list
+/// inherited from their directory, which may let other users read them; elsewhere it gives them the mode of the store.
 fn make_journals(path: &Path) -> Result<(), StoreError> {
     for suffix in ["-wal", "-shm"] {
         let journal = check::beside(path, suffix);
@@ -236,7 +236,7 @@ impl Writer {
         })
     }
 
-    /// The path of the store.
+    /// Returns the path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
