@@ -1,59 +1,59 @@
-//! Where a fleet's store is: `clickhouse://HOST[:PORT]/DATABASE`.
+//! The address of a fleet's database: `clickhouse://HOST[:PORT]/DATABASE`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The port of ClickHouse's HTTP interface.
+/// The default port of ClickHouse's HTTP interface.
 const PORT: u16 = 8123;
-/// Its port with TLS.
+/// The default port with TLS.
 const TLS_PORT: u16 = 8443;
-/// The database where none is named.
+/// The default name of the database.
 const DATABASE: &str = "netstat";
 
-/// Where a fleet's store is. Never holds a password.
+/// The address of a fleet's database. Never contains a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The host name or address; IPv6 in brackets.
+    /// The host name or IP address; IPv6 addresses are in brackets.
     pub host: String,
     /// The port of the HTTP interface.
     pub port: u16,
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// The database: letters, digits and `_`.
+    /// The name of the database: letters, digits and `_`.
     pub database: String,
-    /// The user, where one is named.
+    /// The user, if one is specified.
     pub user: Option<String>,
 }
 
-/// Why an address cannot be used, as the end of a sentence about it.
+/// The reason why an address is invalid, worded as the end of a sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// The scheme.
+    /// The scheme is not supported.
     #[error("does not begin with clickhouse://, clickhouses://, http:// or https://")]
     Scheme,
-    /// A password.
+    /// It contains a password.
     #[error("holds a password, which every process could read; write it into the fleet's configuration file")]
     Password,
-    /// The host.
+    /// The host is missing.
     #[error("names no host")]
     Host,
-    /// The port.
+    /// The port is invalid.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
-    /// The database.
+    /// The name of the database is invalid.
     #[error("names a database with characters other than letters, digits and _")]
     Database,
 }
 
 impl Address {
-    /// Whether `text` is meant as the address of a fleet's store rather than as the path of a file.
+    /// Whether `text` is meant as the address of a fleet's database and not as the path of a file.
     pub fn is_meant(text: &str) -> bool {
         ["clickhouse:", "clickhouses:", "http://", "https://"]
             .iter()
             .any(|scheme| text.starts_with(scheme))
     }
 
-    /// The address of the HTTP interface.
+    /// Returns the URL of the HTTP interface.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}:{}/", self.host, self.port)

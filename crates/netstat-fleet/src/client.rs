@@ -1,4 +1,4 @@
-//! Requests over ClickHouse's HTTP interface.
+//! A client for ClickHouse's HTTP interface.
 
 use std::io::Read;
 use std::path::Path;
@@ -22,37 +22,38 @@ use crate::error::EngineError;
 use crate::rows::{Rows, one_line, refused_text};
 use crate::version::VERSION;
 
-/// Making a connection takes no longer.
+/// The time limit for establishing a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The longest time from a question to the first byte of its answer.
+/// The time limit from a request to the first byte of its answer.
 const THINK: Duration = Duration::from_secs(120);
-/// The longest time without another byte of an answer.
+/// The time limit between two pieces of an answer.
 const STALL: Duration = Duration::from_secs(60);
-/// So much of an error message is read, in bytes.
+/// The maximum size in bytes of an error message that is read.
 const MOST_ERROR: u64 = 64 << 10;
-/// The engine buffers answers up to this size, in bytes, in memory, and longer ones in a file, for which its disk may have no room.
+/// The size in bytes up to which the engine buffers an answer in memory. Longer answers go to a temporary file, for
+/// which the disk may have no space.
 const ANSWER_IN_MEMORY: &str = "4194304";
-/// The oldest version that is known to work: deduplication in dependent views, exact skip indexes under FINAL need newer ones, and what
-/// is missing before 25.6 is said in `docs/fleet.md`.
+/// The oldest supported version: deduplication in dependent views and exact skip indexes under FINAL require newer
+/// ones. `docs/fleet.md` says what is missing before 25.6.
 const OLDEST: (u32, u32) = (24, 8);
-/// Where systems keep the certificates they trust.
+/// The locations of the system's trusted certificates.
 const TRUSTED: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
 
-/// One engine, and how it is asked.
+/// A connection to one engine, with the credentials for it.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
     address: Address,
-    /// Headers that say who asks.
+    /// The headers with the credentials.
     credentials: Vec<(&'static str, String)>,
 }
 
 impl std::fmt::Debug for Client {
-    /// Without credentials.
+    /// Writes the address, but not the credentials.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "client of {}", self.address)
     }
@@ -63,17 +64,19 @@ impl std::fmt::Debug for Client {
 pub struct Insert<'a> {
     /// The table.
     pub table: &'a str,
-    /// A block in the format Native, compressed by gzip.
+    /// A block in the format Native, compressed with gzip.
     pub body: &'a [u8],
-    /// What the same rows always have, and others never: the engine drops what it has had.
+    /// The deduplication token: the same for the same rows, and different for others. The engine ignores a block whose
+    /// token it has already seen.
     pub token: &'a str,
 }
 
 impl Client {
-    /// A client of the engine at `address`, with the credentials and certificates of `config`. Connects to nothing yet.
+    /// Creates a client for the engine at `address`, with the credentials and certificates in `config`. Does not
+    /// connect yet.
     ///
     /// # Errors
-    /// When a certificate or key cannot be used.
+    /// Returns an error if a certificate or key cannot be used.
     pub fn new(address: &Address, config: &FleetConfig) -> Result<Client, EngineError> {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
@@ -89,7 +92,7 @@ impl Client {
             .timeout_per_read(Some(STALL))
             .timeout_per_write(Some(STALL))
             .http_status_as_error(false)
-            // Credentials must not follow to another server.
+            // Credentials must not be sent to another server.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("netstat/", env!("CARGO_PKG_VERSION")))
@@ -117,7 +120,7 @@ impl Client {
         })
     }
 
-    /// Where the engine is.
+    /// Returns the address of the engine.
     pub fn address(&self) -> &Address {
         &self.address
     }
@@ -133,10 +136,10 @@ impl Client {
         request
     }
 
-    /// Asks, and returns the rows in the format RowBinary as they come.
+    /// Runs a query, and returns the rows in the format RowBinary as they arrive.
     ///
     /// # Errors
-    /// When the engine cannot be reached or refuses.
+    /// Returns an error if the engine cannot be reached or refuses the query.
     pub fn rows(&self, text: &str, settings: &[(&str, &str)]) -> Result<Rows, EngineError> {
         let mut all = vec![("default_format", "RowBinary"), ("readonly", "2")];
         all.extend_from_slice(settings);
@@ -148,10 +151,10 @@ impl Client {
         ))
     }
 
-    /// Asks for bytes in any format, and passes them on as they come, to the end.
+    /// Runs a query in any format, and copies the whole answer to `out` as it arrives.
     ///
     /// # Errors
-    /// When the engine refuses or fails in the middle, and those of `out`.
+    /// Returns an error if the engine refuses the query or fails during the answer, and the errors of `out`.
     pub fn copy(&self, text: &str, out: &mut dyn std::io::Write) -> Result<u64, EngineError> {
         let settings = [
             ("readonly", "2"),
@@ -162,37 +165,38 @@ impl Client {
         let summary = header(&answer, "X-ClickHouse-Summary").unwrap_or_default();
         let mut body = answer.into_body().into_with_config().limit(u64::MAX).reader();
         let count = std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(plain_error(&error)))?;
-        // An engine without room for the file in which it gathers an answer gives none, with status 200.
+        // If the engine has no space for the file in which it buffers an answer, it sends an empty one with status 200.
         match count == 0 && summary.contains("\"result_rows\"") && !summary.contains("\"result_rows\":\"0\"") {
             true => Err(EngineError::Truncated("the engine had rows and sent none".to_owned())),
             false => Ok(count),
         }
     }
 
-    /// Asks for text.
+    /// Runs a query and returns the answer as text.
     ///
     /// # Errors
-    /// When the engine cannot be reached or refuses.
+    /// Returns an error if the engine cannot be reached or refuses the query.
     pub fn text(&self, text: &str) -> Result<String, EngineError> {
         let mut bytes = Vec::new();
         self.copy(text, &mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Lets the engine do something that changes it.
+    /// Runs a statement that changes data or tables.
     ///
     /// # Errors
-    /// When the engine cannot be reached or refuses.
+    /// Returns an error if the engine cannot be reached or refuses the statement.
     pub fn execute(&self, text: &str) -> Result<(), EngineError> {
         let answer = sent(self.request(&[("wait_end_of_query", "1")]).send(text))?;
         drain(answer);
         Ok(())
     }
 
-    /// Inserts rows, and returns when the engine has them: on all shards, and in all views.
+    /// Inserts rows, and returns after the engine has stored them on all shards and in all views.
     ///
     /// # Errors
-    /// When the engine cannot be reached or refuses. Then it may have them all the same, and the same insert may be made again.
+    /// Returns an error if the engine cannot be reached or refuses the rows. It may have stored them nevertheless; the
+    /// same insert can safely be repeated.
     pub fn insert(&self, insert: &Insert<'_>) -> Result<(), EngineError> {
         let Insert { table, body, token } = insert;
         let query = format!("INSERT INTO {}.{table} FORMAT Native", self.address.database);
@@ -203,9 +207,9 @@ impl Client {
                 ("insert_deduplicate", "1"),
                 ("deduplicate_blocks_in_dependent_materialized_views", "1"),
                 ("async_insert", "0"),
-                // All shards, not the disk of the first that is asked.
+                // Wait for all shards, not only for the disk of the server that receives the rows.
                 ("distributed_foreground_insert", "1"),
-                // A computer whose clock was wrong has flows of many days.
+                // A computer whose clock was wrong may have flows of many days.
                 ("max_partitions_per_insert_block", "0"),
                 ("input_format_skip_unknown_fields", "1"),
             ])
@@ -214,10 +218,10 @@ impl Client {
         Ok(())
     }
 
-    /// The engine's version.
+    /// Returns the version of the engine.
     ///
     /// # Errors
-    /// When it cannot be reached, is no ClickHouse, or older than 24.8.
+    /// Returns an error if it cannot be reached, is not ClickHouse, or is older than 24.8.
     pub fn version(&self) -> Result<String, EngineError> {
         let version = self.text("SELECT version() FORMAT TSVRaw")?.trim().to_owned();
         let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
@@ -228,10 +232,10 @@ impl Client {
         }
     }
 
-    /// The version of the tables; `None`: there are none.
+    /// Returns the version of the tables, or `None` if there are none.
     ///
     /// # Errors
-    /// When the engine cannot be reached or refuses.
+    /// Returns an error if the engine cannot be reached or refuses the query.
     pub fn schema_version(&self) -> Result<Option<u32>, EngineError> {
         let text = format!(
             "SELECT max(version) FROM {}.schema_version FORMAT TSVRaw",
@@ -244,22 +248,23 @@ impl Client {
         }
     }
 
-    /// Fails unless there are tables. What those of an older version have no column for is left out of the rows sent.
+    /// Checks that the tables exist. Columns that tables of an older version lack are left out of the rows that are
+    /// sent.
     ///
     /// # Errors
-    /// When there are none, or the engine cannot be reached.
+    /// Returns an error if there are no tables, or the engine cannot be reached.
     pub fn check_tables(&self) -> Result<(), EngineError> {
         self.schema_version()?.map(drop).ok_or(EngineError::NoSchema)
     }
 
-    /// Fails unless the tables have everything that this program asks for.
+    /// Checks that the tables have everything that this program queries.
     ///
     /// # Errors
-    /// When there are none, or those of another version that this program cannot use.
+    /// Returns an error if there are no tables, or they have a version that this program cannot use.
     pub fn check_schema(&self) -> Result<(), EngineError> {
         match self.schema_version()? {
             None => Err(EngineError::NoSchema),
-            // Versions only add: what is newer has everything that is asked for.
+            // New versions only add columns and tables, so a newer one has everything.
             Some(found) if found >= VERSION => Ok(()),
             Some(found) => Err(EngineError::Schema { found, needed: VERSION }),
         }
@@ -270,12 +275,12 @@ fn header(answer: &Response<Body>, name: &str) -> Option<String> {
     Some(answer.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
-/// Reads an answer to its end, so that the connection can be used again.
+/// Reads an answer to its end, so that the connection can be reused.
 fn drain(mut answer: Response<Body>) {
     let _ = answer.body_mut().with_config().limit(MOST_ERROR).read_to_vec();
 }
 
-/// The answer, where the engine did not refuse.
+/// Returns the answer, or the error if the engine refused the request.
 fn sent(result: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, EngineError> {
     let answer = result.map_err(|error| of_connection(&error))?;
     let status = answer.status().as_u16();
@@ -292,7 +297,7 @@ fn sent(result: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, E
             text: one_line(&text),
         },
         None if text.starts_with("Code: ") => refused_text(&text),
-        // What is in front of the engine, and may let requests through later.
+        // A proxy in front of the engine, which may let requests through later.
         None if matches!(status, 429 | 502..=504) => EngineError::Unreachable(format!("status {status}")),
         None => EngineError::NotClickHouse(format!("status {status}")),
     })
@@ -302,7 +307,7 @@ fn of_connection(error: &ureq::Error) -> EngineError {
     let text = plain_error(&error);
     match error {
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => EngineError::Tls(text),
-        // A certificate that does not fit comes as an I/O error of the handshake.
+        // An invalid certificate is reported as an I/O error of the handshake.
         ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => EngineError::Tls(
                 "the engine asks for a certificate: `certificate` and `key` in the fleet's configuration name it"
@@ -316,7 +321,7 @@ fn of_connection(error: &ureq::Error) -> EngineError {
     }
 }
 
-/// The certificates that are trusted: the given ones, those of `SSL_CERT_FILE`, or the system's.
+/// Returns the trusted certificates: those in the configuration, those of `SSL_CERT_FILE`, or the system's.
 fn roots(config: &FleetConfig, tls: bool) -> Result<RootCerts, EngineError> {
     if !tls {
         return Ok(RootCerts::new_with_certs(&[]));
@@ -338,7 +343,7 @@ fn unusable(path: &Path, why: impl std::fmt::Display) -> EngineError {
     EngineError::Tls(format!("{}: {why}", path.display()))
 }
 
-/// The largest file of certificates or keys that is read, in bytes; the authorities that systems trust take some 220 kB.
+/// The maximum size in bytes of a file with certificates or keys. The system's trusted certificates take about 220 kB.
 const LARGEST_PEM: u64 = 16 << 20;
 
 fn pem(path: &Path) -> Result<Vec<u8>, EngineError> {
@@ -360,7 +365,8 @@ fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCer
     let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else {
         return Ok(None);
     };
-    // Read by rustls first, which names what is wrong; then as the client wants it, which panics where key and certificate differ.
+    // Parse with rustls first, which gives a useful error; the client's own parser panics if key and certificate do not
+    // match.
     let text = pem(key)?;
     let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unusable(key, error))?;
     let secret = rustls::crypto::ring::sign::any_supported_type(&secret).map_err(|error| unusable(key, error))?;

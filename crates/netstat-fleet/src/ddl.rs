@@ -1,18 +1,19 @@
-//! The tables of a fleet, their versions, and who may do what with them.
+//! The tables of a fleet, their versions, and the access rights to them.
 //!
-//! The statements are in `schema/VERSION.sql`. There `@DB@` is the database, `@ON@` the cluster, `@LOCAL@` the end of the names of a
-//! shard's own tables, and `@ENGINE:TABLE:FAMILY@` the engine, in a cluster with the path of the table. A statement with `@OVER@` is for clusters only. Versions only add: what an older recorder sends fits into newer tables, and what a
-//! newer one sends into older tables.
+//! The statements are in `schema/VERSION.sql`. In them, `@DB@` is the database, `@ON@` the clause for the cluster,
+//! `@LOCAL@` the suffix of the names of a shard's own tables, and `@ENGINE:TABLE:FAMILY@` the table engine, in a
+//! cluster with the path of the table. A statement with `@OVER@` is only for clusters. New versions only add: rows from
+//! an older recorder fit into newer tables, and those from a newer recorder into older tables.
 
 use crate::error::EngineError;
 use crate::{Address, Client};
 
 pub use crate::version::VERSION;
 
-/// The statements of each version, the first first.
+/// The statements of each version, oldest first.
 const VERSIONS: [&str; VERSION as usize] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
-/// The tables that rows are sent to.
+/// The tables that recorders insert into.
 const SENT_TO: [&str; 6] = ["flow", "sighting", "gap", "host", "sum", "finding"];
 /// All tables.
 const TABLES: [&str; 9] = [
@@ -27,26 +28,27 @@ const TABLES: [&str; 9] = [
     "finding",
 ];
 
-/// The role that recorders need.
+/// The role for recorders.
 pub const AGENT: &str = "netstat_agent";
-/// The role of those who ask.
+/// The role for users who run queries.
 pub const READER: &str = "netstat_reader";
 
-/// How the tables are made.
+/// The parameters for creating the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The database.
     pub database: String,
-    /// The cluster, as `remote_servers` names it; `None`: one server, or a managed service that replicates by itself.
+    /// The cluster, as named in `remote_servers`; `None` for a single server, or a managed service that replicates by
+    /// itself.
     pub cluster: Option<String>,
-    /// Days for which connections are kept.
+    /// The number of days for which connections are kept.
     pub keep_days: u32,
-    /// Whether to make the roles for recorders and readers.
+    /// Whether to create the roles for recorders and readers.
     pub roles: bool,
 }
 
 impl Layout {
-    /// A layout for the database of `address`, on one server, that keeps connections for 30 days.
+    /// Creates a layout for the database in `address`, on a single server, that keeps connections for 30 days.
     pub fn of(address: &Address) -> Layout {
         Layout {
             database: address.database.clone(),
@@ -56,7 +58,7 @@ impl Layout {
         }
     }
 
-    /// Whether a name can be in a statement as it is.
+    /// Whether a name can be used in a statement without quoting.
     pub fn is_name(text: &str) -> bool {
         !text.is_empty()
             && text
@@ -70,7 +72,7 @@ impl Layout {
             .map_or(String::new(), |cluster| format!(" ON CLUSTER '{cluster}'"))
     }
 
-    /// One statement with everything filled in.
+    /// Replaces all placeholders in a statement.
     fn filled(&self, statement: &str) -> String {
         let local = if self.cluster.is_some() { "_local" } else { "" };
         let mut text = statement
@@ -90,7 +92,7 @@ impl Layout {
         text
     }
 
-    /// `ReplacingMergeTree(revision)`, or its replicated form.
+    /// Returns `ReplacingMergeTree(revision)`, or its replicated form.
     fn engine(&self, table: &str, family: &str) -> String {
         let (family, argument) = match family.split_once('(') {
             Some((family, argument)) => (family, argument.trim_end_matches(')')),
@@ -111,7 +113,7 @@ impl Layout {
         format!("Replicated{family}MergeTree({path}{more})")
     }
 
-    /// The statements that bring tables of version `from` (0: there are none) up to [`VERSION`], in their order.
+    /// Returns the statements that upgrade tables of version `from` (0 if there are none) to [`VERSION`], in order.
     pub fn statements(&self, from: u32) -> Vec<String> {
         let mut all = Vec::new();
         for (text, version) in VERSIONS.iter().zip(1..).skip(from as usize) {
@@ -132,7 +134,8 @@ impl Layout {
         all
     }
 
-    /// The tables over all shards. All rows of one computer are on one shard, where revisions can meet.
+    /// Returns the statements for the distributed tables over all shards. All rows of a computer are on the same shard,
+    /// so that revisions can be merged.
     fn distributed(&self) -> Vec<String> {
         let Some(cluster) = &self.cluster else {
             return Vec::new();
@@ -168,7 +171,8 @@ impl Layout {
         all
     }
 
-    /// The statements that make a user with a role. `password_digest` is the hexadecimal SHA-256 of the password.
+    /// Returns the statements that create a user with a role. `password_digest` is the hexadecimal SHA-256 of the
+    /// password.
     pub fn user(&self, name: &str, password_digest: &str, role: &str) -> Vec<String> {
         let on = self.on_cluster();
         vec![
@@ -180,7 +184,7 @@ impl Layout {
         ]
     }
 
-    /// The statements that change for how long connections are kept.
+    /// Returns the statements that change how long connections are kept.
     pub fn retention(&self) -> Vec<String> {
         let text = "ALTER TABLE @DB@.@TABLE@@LOCAL@@ON@ MODIFY TTL arrived + INTERVAL @KEEP@ DAY";
         ["flow", "sum"]
@@ -189,7 +193,7 @@ impl Layout {
     }
 }
 
-/// The statements of a file: each ends with `;` at the end of a line.
+/// Splits a file into statements, each of which ends with `;` at the end of a line.
 fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(";\n").map(str::trim).filter(|statement| {
         statement
@@ -198,10 +202,10 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Runs `statements` one after the other, and reports each that has been run.
+/// Runs `statements` one after the other.
 ///
 /// # Errors
-/// The first that the engine refuses.
+/// Returns the error of the first statement that the engine refuses.
 pub fn run(client: &Client, statements: &[String]) -> Result<(), EngineError> {
     statements.iter().try_for_each(|statement| client.execute(statement))
 }

@@ -1,4 +1,4 @@
-//! Rows of a record as blocks for the fleet's tables.
+//! Encodes the rows of a record as blocks for the tables of the fleet.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,34 +12,35 @@ use netstat_record::{FirstSeen, Flow, Gap, Novelty, Process, SegmentKind, Segmen
 use crate::identity::HostId;
 use crate::native::Block;
 
-/// What is sent of connections.
+/// How much detail about connections is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Detail {
-    /// Each.
+    /// Every connection.
     #[default]
     Flows,
-    /// Sums of those that ended in a minute, by program, foreign network, port, direction and protocol.
+    /// Totals of the connections that ended in the same minute, by program, foreign network, port, direction and
+    /// protocol.
     Sums,
 }
 
-/// The types of the enumerations, as the tables have them.
+/// The types of the columns, as declared in the tables.
 const PROTOCOL: &str = "Enum8('TCP' = 6, 'UDP' = 17)";
 const FAMILY: &str = "Enum8('IPv4' = 4, 'IPv6' = 6)";
 const DIRECTION: &str = "Enum8('unknown' = 0, 'out' = 1, 'in' = 2, 'listen' = 3)";
 const TIME: &str = "DateTime64(3, 'UTC')";
 
-/// Makes the bodies of segments.
+/// Encodes the bodies of segments.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    /// Whose rows they are.
+    /// The computer that the rows belong to.
     pub host_id: HostId,
-    /// The computer's name.
+    /// The name of the computer.
     pub host: Vec<u8>,
-    /// What is sent of connections.
+    /// How much detail about connections is sent.
     pub detail: Detail,
 }
 
-/// An address as the tables have it: IPv4 mapped.
+/// Returns an address in the form used in the tables: IPv4 addresses are mapped to IPv6.
 pub(crate) fn mapped(address: IpAddr) -> Ipv6Addr {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -47,7 +48,8 @@ pub(crate) fn mapped(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// The network that an address counts to: /24 of IPv4, /48 of IPv6, as in the record's sightings.
+/// Returns the network that an address is counted under: the /24 for IPv4 and the /48 for IPv6, as in the sightings of
+/// the record.
 pub(crate) fn network(address: IpAddr) -> Ipv6Addr {
     let mut octets = mapped(address.to_canonical()).octets();
     let kept = if address.to_canonical().is_ipv4() { 15 } else { 6 };
@@ -60,7 +62,8 @@ pub(crate) fn protocol(protocol: Protocol) -> u8 {
 }
 
 impl Encoder {
-    /// The body of a segment: a block in the format Native, compressed by gzip. `None`: nothing of it is to be sent.
+    /// Encodes the body of a segment: a block in the format Native, compressed with gzip. `None` if nothing in it is to
+    /// be sent.
     pub fn encode(&self, rows: SegmentRows<'_>, number: u64) -> Option<(SegmentKind, Vec<u8>)> {
         let (kind, block) = match (rows, self.detail) {
             (SegmentRows::Flows(flows), Detail::Flows) => (SegmentKind::Flows, self.flows(flows, number)),
@@ -125,7 +128,8 @@ impl Encoder {
         block.finish()
     }
 
-    /// Each connection counts in the minute in which it ended. Those that are still open count when they end.
+    /// Encodes totals. Each connection counts in the minute in which it ended; those that are still open count when
+    /// they end.
     fn sums(&self, flows: &[Flow], number: u64) -> Option<Vec<u8>> {
         const MINUTE: i64 = 60_000;
         type Key<'a> = (i64, &'a [u8], Ipv6Addr, u16, u8, u8);
@@ -194,7 +198,7 @@ impl Encoder {
     }
 }
 
-/// The kinds of what a program does for the first time, as the record numbers them.
+/// The kinds of sightings, with the numbers that the record uses.
 const KIND: &str = "Enum8('program' = 0, 'port' = 1, 'network' = 2, 'listens' = 3)";
 
 fn novelty(what: Novelty) -> (u8, u16, Ipv6Addr) {
@@ -206,7 +210,7 @@ fn novelty(what: Novelty) -> (u8, u16, Ipv6Addr) {
     }
 }
 
-/// The columns about the process. `pid` 0 says that none is known.
+/// Adds the columns about the process. A `pid` of 0 means that it is unknown.
 fn processes(block: &mut Block, flows: &[Flow]) {
     let each = || flows.iter().map(|flow| flow.process.as_deref());
     fn text(process: Option<&Process>, of: impl Fn(&Process) -> Option<&[u8]>) -> &[u8] {
@@ -247,7 +251,7 @@ fn processes(block: &mut Block, flows: &[Flow]) {
     block.nullable("command", "UInt64", each().map(command));
 }
 
-/// The path of a flow's program, else its short name.
+/// Returns the path of a flow's program, or its short name if the path is unknown.
 fn program(flow: &Flow) -> &[u8] {
     flow.process.as_ref().map_or(&[], |process| {
         process.program.path.as_deref().unwrap_or(&process.program.name)
@@ -262,12 +266,12 @@ fn number8(fact: Fact<u64>) -> Option<[u8; 8]> {
     fact.known().map(u64::to_le_bytes)
 }
 
-/// Seconds since 1970 as ClickHouse's `DateTime` has them: up to 2106.
+/// Returns seconds since 1970 in the range of ClickHouse's `DateTime`, which ends in 2106.
 fn seconds(millis: i64) -> u32 {
     u32::try_from(millis / 1000).unwrap_or(if millis < 0 { 0 } else { u32::MAX })
 }
 
-/// `block`, compressed by gzip (level 4: a tenth larger than level 6, at a third of its time).
+/// Compresses `block` with gzip (level 4 results in 10% more data than level 6, in a third of the time).
 pub(crate) fn compressed(block: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(block.len() / 4 + 64), Compression::new(4));
     // Writing into memory does not fail.
@@ -275,7 +279,7 @@ pub(crate) fn compressed(block: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// The block that says how a computer's shipping goes.
+/// Encodes the row that describes the state of a computer's sender.
 pub(crate) fn host_row(encoder: &Encoder, boot: &str, now: i64, spool: (u64, u64)) -> Vec<u8> {
     let mut block = encoder.start(1);
     block.text("version", std::iter::once(env!("CARGO_PKG_VERSION").as_bytes()));
@@ -286,24 +290,24 @@ pub(crate) fn host_row(encoder: &Encoder, boot: &str, now: i64, spool: (u64, u64
     compressed(&block.finish())
 }
 
-/// A finding of an audit, as it is sent.
+/// A finding of an audit, as sent to the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FindingRow {
     /// The name of the rule.
     pub rule: String,
     /// The severity in lower case.
     pub severity: String,
-    /// The path of the program; empty where it is about the computer.
+    /// The path of the program; empty if the finding is about the computer.
     pub program: String,
-    /// The hexadecimal SHA-256 of the program file; empty where it is not known.
+    /// The hexadecimal SHA-256 of the executable file; empty if it is unknown.
     pub digest: String,
-    /// What it is about, where that is no program.
+    /// The subject of the finding, if that is not a program.
     pub subject: String,
-    /// Everything else, as JSON.
+    /// All other fields, as JSON.
     pub document: String,
 }
 
-/// The findings of an audit at `now`.
+/// Encodes the findings of an audit that was made at `now`.
 pub(crate) fn finding_rows(host_id: HostId, host: &[u8], now: i64, rows: &[FindingRow]) -> Vec<u8> {
     let encoder = Encoder {
         host_id,

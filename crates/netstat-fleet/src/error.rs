@@ -1,51 +1,51 @@
-//! What goes wrong between this computer and the engine, and whether another try helps.
+//! The errors between this computer and the engine, and whether a retry may help.
 
-/// When the same request may be accepted.
+/// When the same request may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// After a short pause.
     Soon,
-    /// After someone has changed something: rights, tables, certificates, the version.
+    /// After somebody has changed something: access rights, tables, certificates, the version.
     AfterChange,
-    /// Never: the rows themselves are refused.
+    /// Never: the rows themselves are invalid.
     Never,
 }
 
-/// Why the engine did not do what it was asked.
+/// The error of a request to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// No connection, or it broke.
+    /// No connection could be established, or it broke.
     #[error("the engine cannot be reached: {0}")]
     Unreachable(String),
-    /// The connection cannot be encrypted, or a certificate does not fit.
+    /// The connection cannot be encrypted, or a certificate is not valid.
     #[error("no trusted TLS connection: {0}")]
     Tls(String),
-    /// What answers is no ClickHouse.
+    /// The server is not ClickHouse.
     #[error("what answers there is not ClickHouse: {0}")]
     NotClickHouse(String),
-    /// The engine refused, by its number.
+    /// The engine refused the request with an error code.
     #[error("{}", refusal(*code, text))]
     Refused {
-        /// The engine's number (`X-ClickHouse-Exception-Code`).
+        /// The error code (`X-ClickHouse-Exception-Code`).
         code: u32,
-        /// What it says, in one line.
+        /// The error message, in one line.
         text: String,
     },
-    /// The answer ended in the middle, or is not what was asked for.
+    /// The answer ended prematurely, or has an unexpected format.
     #[error("the answer ended in the middle: {0}")]
     Truncated(String),
-    /// The engine is too old.
+    /// The version of the engine is too old.
     #[error("the engine has version {0}; 24.8 or later is needed")]
     Version(String),
-    /// There are no tables.
+    /// The tables do not exist.
     #[error("there is no fleet there yet; `netstat fleet init` makes its tables")]
     NoSchema,
-    /// The tables are of another version.
+    /// The tables have another version.
     #[error("the tables have version {found}, this program needs {needed}: {}", cure(*found, *needed))]
     Schema {
-        /// The version found.
+        /// The version of the tables.
         found: u32,
-        /// The version of this program.
+        /// The version that this program needs.
         needed: u32,
     },
 }
@@ -75,7 +75,7 @@ fn refusal(code: u32, text: &str) -> String {
 }
 
 impl EngineError {
-    /// Whether and when the same rows may be sent again.
+    /// Returns whether and when the same rows may be sent again.
     pub fn retry(&self) -> Retry {
         match self {
             EngineError::Unreachable(_) | EngineError::Truncated(_) => Retry::Soon,
@@ -85,9 +85,10 @@ impl EngineError {
             | EngineError::NoSchema
             | EngineError::Schema { .. } => Retry::AfterChange,
             EngineError::Refused { code, .. } => match code {
-                // CANNOT_PARSE_INPUT_ASSERTION_FAILED, CANNOT_READ_ALL_DATA, CANNOT_PARSE_..., SYNTAX_ERROR, INCORRECT_DATA: the bytes.
+                // CANNOT_PARSE_INPUT_ASSERTION_FAILED, CANNOT_READ_ALL_DATA, CANNOT_PARSE_..., SYNTAX_ERROR,
+                // INCORRECT_DATA: the data is invalid.
                 27 | 33 | 26 | 38 | 41 | 62 | 72 | 117 | 321 => Retry::Never,
-                // Tables, columns, rights, users, types.
+                // Missing tables or columns, access rights, users, types.
                 16 | 44 | 47 | 53 | 60 | 81 | 192..=194 | 497 | 516 => Retry::AfterChange,
                 _ => Retry::Soon,
             },

@@ -1,4 +1,5 @@
-//! What only a fleet can see: what is new anywhere, what hardly anyone has, what many do at once, who has fallen silent.
+//! Findings that only a fleet makes possible: what is new everywhere, what is rare, what happens on many computers at
+//! once, and which computers went silent.
 
 use netstat_record::Millis;
 
@@ -9,40 +10,42 @@ use crate::identity::HostId;
 use crate::rows::Rows;
 use crate::select::{literal, moment};
 
-/// In smaller fleets, what one computer alone has says nothing.
+/// The minimum number of computers for findings about rarity. In a smaller fleet, it is not unusual that only one
+/// computer has something.
 pub const SMALLEST_FLEET: u64 = 10;
-/// So many computers that meet an address for the first time within an hour are many; in a large fleet a twentieth of it.
+/// The minimum number of computers that connect to an address for the first time within an hour for it to be a finding;
+/// in a large fleet, a twentieth of its size.
 const MANY: u64 = 3;
-/// Nothing heard for so long, in seconds: three times the longest that a computer is silent by itself.
+/// The number of seconds after which a computer counts as silent: three times the longest normal pause.
 pub const SILENT: u64 = 1_200;
-/// Findings of each kind at most.
+/// The maximum number of findings of each kind.
 const MOST: usize = 1_000;
 
-/// What was found.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// Nothing is heard from a computer any more.
+    /// A computer has gone silent.
     SilentHost,
-    /// Many computers met an address for the first time within an hour.
+    /// Many computers connected to an address for the first time within an hour.
     SuddenAddress,
-    /// Programs on several computers call the same address at regular times.
+    /// Programs on several computers connect to the same address at regular intervals.
     RegularCallers,
-    /// An audit found something on few computers only.
+    /// An audit finding occurs on few computers only.
     RareFinding,
-    /// A program that one computer alone has.
+    /// A program exists on only one computer.
     RareProgram,
-    /// A program that was on no computer before.
+    /// A program that no computer had before.
     NewProgram,
-    /// A program listens on a port on which it did on no computer before.
+    /// A program listens on a port on which it did not listen on any computer before.
     NewListener,
-    /// A program calls a port that it called on no computer before.
+    /// A program connects to a port that it did not connect to on any computer before.
     NewPort,
-    /// An address that no computer called before.
+    /// An address that no computer connected to before.
     NewAddress,
 }
 
 impl FindingKind {
-    /// Every kind, those first that are most worth a look.
+    /// All kinds, most important first.
     pub const ALL: [FindingKind; 9] = [
         FindingKind::SilentHost,
         FindingKind::SuddenAddress,
@@ -55,7 +58,7 @@ impl FindingKind {
         FindingKind::NewAddress,
     ];
 
-    /// The word for it, as machine formats carry it.
+    /// Returns the name used in machine-readable formats.
     pub const fn name(self) -> &'static str {
         match self {
             FindingKind::SilentHost => "silent_host",
@@ -70,7 +73,7 @@ impl FindingKind {
         }
     }
 
-    /// What it says, for people.
+    /// Returns a description for people.
     pub const fn meaning(self) -> &'static str {
         match self {
             FindingKind::SilentHost => "a computer that went silent",
@@ -86,33 +89,33 @@ impl FindingKind {
     }
 }
 
-/// Something that only a fleet can see.
+/// A finding about the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetFinding {
-    /// What kind.
+    /// The kind of finding.
     pub kind: FindingKind,
-    /// The program, address or computer. To be escaped.
+    /// The program, address or computer. Untrusted: must be escaped.
     pub subject: Vec<u8>,
-    /// What goes with it: a port, a rule, the time between calls. To be escaped.
+    /// Further details: a port, a rule, or the interval between connections. Untrusted: must be escaped.
     pub detail: Vec<u8>,
-    /// On how many computers.
+    /// The number of computers it was found on.
     pub hosts: u64,
-    /// Of how many.
+    /// The number of computers in the fleet.
     pub of: u64,
-    /// Since when.
+    /// When it was first seen.
     pub first: Millis,
-    /// Until when, where that is known.
+    /// When it was last seen; `None` if unknown.
     pub last: Option<Millis>,
-    /// One of the computers: the first. To be escaped.
+    /// The name of the first of the computers. Untrusted: must be escaped.
     pub host: Vec<u8>,
 }
 
 /// How common something is in a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prevalence {
-    /// On how many computers it is.
+    /// The number of computers that have it.
     pub hosts: u64,
-    /// Of how many.
+    /// The number of computers in the fleet.
     pub of: u64,
 }
 
@@ -135,10 +138,10 @@ fn each<T>(
     Ok(all)
 }
 
-/// How many computers have ever sent.
+/// Returns the number of computers that have ever sent rows.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn host_count(client: &Client) -> Result<u64, EngineError> {
     let database = &client.address().database;
     let text = format!(
@@ -147,10 +150,10 @@ pub fn host_count(client: &Client) -> Result<u64, EngineError> {
     Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
 }
 
-/// On how many computers the program at `path` is.
+/// Returns the number of computers that have the program at `path`.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn prevalence(client: &Client, path: &[u8]) -> Result<Prevalence, EngineError> {
     let text = format!(
         "SELECT uniqExact(host_id) FROM {}.sighting WHERE program = {} AND kind = 'program'",
@@ -163,10 +166,10 @@ pub fn prevalence(client: &Client, path: &[u8]) -> Result<Prevalence, EngineErro
     })
 }
 
-/// How many computers other than `me` have sent findings in the last two days.
+/// Returns the number of computers other than `me` that have sent audit findings in the last two days.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn audited_hosts(client: &Client, me: HostId) -> Result<u64, EngineError> {
     let text = format!(
         "SELECT uniqExact(host_id) FROM {}.finding WHERE host_id != {me} AND arrived >= now() - toIntervalDay(2)",
@@ -175,10 +178,11 @@ pub fn audited_hosts(client: &Client, me: HostId) -> Result<u64, EngineError> {
     Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
 }
 
-/// How many computers other than `me` have sent the same finding about the same program file in the last two days.
+/// Returns the number of computers other than `me` that have sent the same finding about the same program in the last
+/// two days.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn others_with(client: &Client, me: HostId, row: &FindingRow) -> Result<u64, EngineError> {
     let is = |column: &str, value: &str| format!("{column} = {}", literal(value.as_bytes()));
     let text = format!(
@@ -192,10 +196,11 @@ pub fn others_with(client: &Client, me: HostId, row: &FindingRow) -> Result<u64,
     Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
 }
 
-/// Sends the findings of an audit at `now`, and returns when the engine has them. A second audit on the same day replaces what it finds again.
+/// Sends the findings of an audit that was made at `now`, and returns after the engine has stored them. A second audit
+/// on the same day replaces the findings that it reports again.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the rows.
 pub fn send(
     client: &Client,
     host_id: HostId,
@@ -212,11 +217,11 @@ pub fn send(
     })
 }
 
-/// What is known of programs, ports and networks by how many computers have them, the rarest first: at most `most` rows with at most
-/// `hosts` computers.
+/// Returns programs, ports and networks by how many computers have them, rarest first: at most `most` rows, with at
+/// most `hosts` computers each.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn rare(client: &Client, since: Millis, hosts: u64, most: usize) -> Result<Vec<FleetFinding>, EngineError> {
     let of = host_count(client)?;
     let text = format!(
@@ -247,10 +252,10 @@ pub fn rare(client: &Client, since: Millis, hosts: u64, most: usize) -> Result<V
     })
 }
 
-/// Everything of the kinds `kinds` that was found since `since`.
+/// Returns all findings of the given kinds since `since`.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn findings(client: &Client, since: Millis, kinds: &[FindingKind]) -> Result<Vec<FleetFinding>, EngineError> {
     let of = host_count(client)?;
     let mut all = Vec::new();
@@ -276,7 +281,7 @@ pub fn findings(client: &Client, since: Millis, kinds: &[FindingKind]) -> Result
     Ok(all)
 }
 
-/// The statement that finds one kind: subject, detail, hosts, first, last, host.
+/// Returns the query for one kind of finding, with the columns subject, detail, hosts, first, last, host.
 fn statement(database: &str, kind: FindingKind, since: Millis, of: u64) -> String {
     let program = "if(program = '', toString(program_name), toString(program))";
     let plain = |column: &str| format!("replaceOne(toString({column}), '::ffff:', '')");

@@ -1,11 +1,12 @@
-//! Which computer a flow belongs to: names repeat in a fleet.
+//! The id that identifies a computer in a fleet, because host names are not unique.
 
 use sha2::{Digest, Sha256};
 
-/// The number of a computer in a fleet.
+/// The id of a computer in a fleet.
 pub type HostId = u64;
 
-/// The number of the computer with this machine id (`machine-id(5)`): a hash, because the id itself is to be kept secret there.
+/// Returns the id of the computer with this machine id (`machine-id(5)`). It is a hash, because the machine id itself
+/// must be kept confidential according to that manual page.
 pub fn host_id(machine_id: &str) -> HostId {
     let mut hash = Sha256::new();
     hash.update(b"netstat fleet host 1\0");

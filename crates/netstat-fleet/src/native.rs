@@ -1,9 +1,9 @@
-//! Blocks in ClickHouse's format Native: a name, a type and all values of each column.
+//! Encodes blocks in ClickHouse's format Native, which contains the name, the type and all values of each column.
 //!
-//! Of the formats that name their columns it is the smallest when compressed and the cheapest for the engine to read; see
-//! <https://clickhouse.com/docs/interfaces/formats/Native>.
+//! Of the formats that contain column names, it is the smallest when compressed and the cheapest for the engine to
+//! parse; see <https://clickhouse.com/docs/interfaces/formats/Native>.
 
-/// Appends a number in seven-bit groups (unsigned LEB128), as ClickHouse writes lengths.
+/// Appends a number as unsigned LEB128, which ClickHouse uses for lengths.
 pub(crate) fn push_length(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -12,13 +12,13 @@ pub(crate) fn push_length(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends bytes with their length before them.
+/// Appends bytes, preceded by their length.
 pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     push_length(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// One block.
+/// A block under construction.
 #[derive(Debug)]
 pub(crate) struct Block {
     rows: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A block of so many rows.
+    /// Creates a block for `rows` rows.
     pub(crate) fn new(rows: usize) -> Block {
         Block {
             rows,
@@ -42,7 +42,7 @@ impl Block {
         push_bytes(&mut self.body, kind.as_bytes());
     }
 
-    /// A column of numbers or addresses of a fixed size.
+    /// Adds a column of numbers or addresses of a fixed size.
     pub(crate) fn fixed<const N: usize>(&mut self, name: &str, kind: &str, values: impl Iterator<Item = [u8; N]>) {
         self.head(name, kind);
         for value in values.take(self.rows) {
@@ -50,7 +50,7 @@ impl Block {
         }
     }
 
-    /// A column of numbers that may be unknown.
+    /// Adds a column of numbers that may be unknown.
     pub(crate) fn nullable<const N: usize>(
         &mut self,
         name: &str,
@@ -66,7 +66,7 @@ impl Block {
         }
     }
 
-    /// A column of text.
+    /// Adds a column of text.
     pub(crate) fn text<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a [u8]>) {
         self.head(name, "String");
         for value in values.take(self.rows) {
@@ -74,7 +74,7 @@ impl Block {
         }
     }
 
-    /// The bytes of the block.
+    /// Returns the encoded block.
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len() + 16);
         push_length(&mut out, self.columns);

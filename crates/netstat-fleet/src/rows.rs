@@ -1,8 +1,9 @@
-//! Rows in ClickHouse's format RowBinary, read one by one, and whether the answer is whole.
+//! Reads rows in ClickHouse's format RowBinary one by one, and detects incomplete answers.
 //!
-//! An engine that fails after it has begun to answer has already said status 200. It then appends a block with `__exception__` and the
-//! tag of the header `X-ClickHouse-Exception-Tag` (25.11 and later), or its message as text (earlier), or breaks the connection. So the
-//! last bytes of an answer are held back until it is known that none of these is in them.
+//! If the engine fails after it has begun to answer, it has already sent status 200. It then appends a block with
+//! `__exception__` and the tag from the header `X-ClickHouse-Exception-Tag` (25.11 and later) or its error message as
+//! text (earlier versions), or closes the connection. Therefore, the last bytes of an answer are held back until it is
+//! known that they contain no such error.
 
 use std::io::{self, Read};
 use std::net::Ipv6Addr;
@@ -11,12 +12,12 @@ use netstat_model::text::plain_error;
 
 use crate::error::EngineError;
 
-/// Bytes at the end of an answer that are looked at before they are passed on: the longest message is 16 KiB.
+/// The number of bytes at the end of an answer that are held back. The longest error message has 16 KiB.
 const HELD: usize = 32 << 10;
-/// The longest text in a row: more than any path or name is.
+/// The maximum length of a text in a row in bytes, which is more than any path or name has.
 const LONGEST: u64 = 1 << 24;
 
-/// An answer that is read to its end.
+/// An answer that is read row by row.
 pub struct Rows {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -34,7 +35,7 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    /// The rows of `source`; `tag` marks what is no row.
+    /// Reads the rows of `source`; `tag` is the tag that marks an error.
     pub(crate) fn new(source: Box<dyn Read + Send>, tag: Option<String>) -> Rows {
         Rows {
             source,
@@ -45,7 +46,7 @@ impl Rows {
         }
     }
 
-    /// Reads until `needed` bytes can be had, and the bytes to be held back beyond them.
+    /// Reads until `needed` bytes are available, in addition to those that are held back.
     fn fill(&mut self, needed: usize) -> Result<(), EngineError> {
         while !self.ended && self.buffer.len() - self.at < needed + HELD {
             if self.at > HELD {
@@ -73,7 +74,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Fails when the end of the answer is the engine's complaint.
+    /// Returns an error if the answer ends with an error message of the engine.
     fn judge_end(&self) -> Result<(), EngineError> {
         let tail = &self.buffer[self.at.max(self.buffer.len().saturating_sub(HELD))..];
         let text = String::from_utf8_lossy(tail);
@@ -83,7 +84,8 @@ impl Rows {
         };
         match found {
             Some(at) => {
-                // Within the marked block the code follows the mark; in the plain text of earlier versions it stands before.
+                // In the marked block, the error code follows the mark; in the plain text of earlier versions, it
+                // precedes it.
                 let after = text[at..].find("Code: ").map(|more| at + more);
                 let begin = after.or_else(|| text[..at].rfind("Code: ")).unwrap_or(at);
                 Err(refused_text(&text[begin..]))
@@ -95,7 +97,7 @@ impl Rows {
     /// Whether another row follows.
     ///
     /// # Errors
-    /// When the answer broke, or the engine failed in its middle.
+    /// Returns an error if the connection broke, or the engine failed during the answer.
     pub(crate) fn more(&mut self) -> Result<bool, EngineError> {
         self.fill(1)?;
         Ok(self.at < self.buffer.len())
@@ -138,12 +140,12 @@ impl Rows {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    /// The 16 bytes of an IPv6 address, in network byte order.
+    /// Reads the 16 bytes of an IPv6 address, in network byte order.
     pub(crate) fn ipv6(&mut self) -> Result<Ipv6Addr, EngineError> {
         Ok(Ipv6Addr::from(self.array::<16>()?))
     }
 
-    /// A value that may be NULL.
+    /// Reads a value that may be NULL.
     pub(crate) fn optional<T>(
         &mut self,
         value: impl FnOnce(&mut Rows) -> Result<T, EngineError>,
@@ -180,7 +182,7 @@ impl Rows {
     }
 }
 
-/// What the engine says in the text of an error: `Code: 60. DB::Exception: ...`.
+/// Parses the text of an error: `Code: 60. DB::Exception: ...`.
 pub(crate) fn refused_text(text: &str) -> EngineError {
     let code = text
         .strip_prefix("Code: ")
@@ -191,7 +193,7 @@ pub(crate) fn refused_text(text: &str) -> EngineError {
     }
 }
 
-/// The message in one line, without what the engine puts around it, and not too long.
+/// Returns the error message as one line of limited length, without the engine's prefix and suffix.
 pub(crate) fn one_line(text: &str) -> String {
     const MOST: usize = 300;
     let message = text.split_once("DB::Exception: ").map_or(text, |(_, message)| message);
@@ -227,7 +229,7 @@ mod tests {
                 text: "Value passed: while executing. (FUNCTION_THROW)".to_owned()
             })
         );
-        // Without the tag of this answer the same bytes are data.
+        // Without the tag of this answer, the same bytes are data.
         assert_eq!(rows(&body, Some("another1")).more(), Ok(true));
         let mut older = rows(b"\x01\x02Code: 241. DB::Exception: Memory limit", None);
         assert!(matches!(older.more(), Err(EngineError::Refused { code: 241, .. })));

@@ -1,8 +1,8 @@
-//! Questions as conditions of a SELECT.
+//! Translates queries to conditions in SELECT statements.
 //!
-//! Nothing that anybody typed is in a statement as it is: text goes in as hexadecimal digits, addresses and numbers as this program
-//! writes them. A condition lets everything through that is wanted; where it may let more through it is not exact, and the rows are
-//! looked at again.
+//! User input is never inserted into a statement as it is: text is encoded in hexadecimal, and addresses and numbers
+//! are formatted by this program. A condition never excludes a wanted row. If it may include others, it is not exact,
+//! and the rows are filtered again.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,23 +12,23 @@ use netstat_record::{Millis, Question};
 
 use crate::encode::mapped;
 
-/// The name of a program as filters see it.
+/// The path of a program, or its name if the path is unknown, as filters see it.
 const PROGRAM: &str = "if(program = '', program_name, program)";
-/// When a flow was last seen: as the skip index has it.
+/// When a flow was last seen; the same expression as in the skip index.
 const LAST: &str = "addMilliseconds(first, span)";
-/// The most numbers in a list.
+/// The maximum number of elements in a list.
 const MOST: usize = 10_000;
 
-/// What a row must meet.
+/// A condition on rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// The part after WHERE.
+    /// The expression after WHERE.
     pub(crate) text: String,
-    /// Whether it lets nothing else through.
+    /// Whether it excludes all unwanted rows.
     pub(crate) exact: bool,
 }
 
-/// Text as an expression.
+/// Returns text as a SQL expression.
 pub(crate) fn literal(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len() + 8);
     text.push_str("unhex('");
@@ -39,19 +39,19 @@ pub(crate) fn literal(bytes: &[u8]) -> String {
     text
 }
 
-/// An address as an expression.
+/// Returns an address as a SQL expression.
 pub(crate) fn address(address: Ipv6Addr) -> String {
     format!("toIPv6('{address}')")
 }
 
-/// A moment as an expression, within what the type can hold (1900 to 2299).
+/// Returns a time as a SQL expression, clamped to the range of the type (1900 to 2299).
 pub(crate) fn moment(millis: Millis) -> String {
     const EARLIEST: Millis = -2_208_988_800_000;
     const LATEST: Millis = 10_413_791_999_999;
     format!("fromUnixTimestamp64Milli({}, 'UTC')", millis.clamp(EARLIEST, LATEST))
 }
 
-/// Gathers conditions that must all be met.
+/// Collects conditions that must all hold.
 #[derive(Debug)]
 struct All {
     parts: Vec<String>,
@@ -71,7 +71,7 @@ impl All {
     }
 }
 
-/// The condition of flows that `question` wants.
+/// Returns the condition for the flows that `question` selects.
 pub(crate) fn flows(question: &Question) -> Condition {
     let mut all = All {
         parts: Vec::new(),
@@ -99,7 +99,7 @@ pub(crate) fn flows(question: &Question) -> Condition {
             community_id(),
             ids.join(", ")
         ));
-        // A connection without an address on its other side has none.
+        // A connection without a foreign address has no Community ID.
         all.exact = false;
     }
     if !question.hosts.is_empty() {
@@ -112,7 +112,7 @@ pub(crate) fn flows(question: &Question) -> Condition {
     }
 }
 
-/// The Community ID of a row (version 1, seed 0), as the engine works it out.
+/// Returns the SQL expression that computes the Community ID of a row (version 1, seed 0).
 fn community_id() -> String {
     let address = |side: &str| {
         let bytes = format!("reinterpretAsFixedString({side}_address)");
@@ -129,7 +129,7 @@ fn community_id() -> String {
     )
 }
 
-/// The condition of rows of the computers that `question` wants.
+/// Returns the condition for rows of the computers that `question` selects.
 pub(crate) fn hosts(question: &Question) -> Condition {
     let mut exact = true;
     let text = match question.hosts.is_empty() {
@@ -203,7 +203,7 @@ fn filter(filter: &Filter, all: &mut All) {
             "(protocol = 'TCP' OR (foreign_port = 0 AND foreign_address IN ({none}, {none4})))"
         ));
     }
-    // Which addresses are public, and which are loopback, is looked at row by row.
+    // Whether an address is public or a loopback address is decided row by row.
     all.exact &= !(filter.public || filter.exposed);
 }
 
@@ -229,10 +229,10 @@ fn ports(column: &str, ports: &Ports) -> String {
     format!("({})", join(&ranges, " OR ", "0"))
 }
 
-/// The condition of one side; `None`: it cannot be said.
+/// Returns the condition for one side; `None` if it cannot be expressed.
 fn sides(name: &str, sides: &Sides) -> Option<String> {
     let any: Vec<String> = sides.iter().map(|side| one_side(name, side)).collect::<Option<_>>()?;
-    // One list lets the engine use its index of addresses.
+    // A single list allows the engine to use its index of addresses.
     Some(format!("({})", join(&any, " OR ", "0")))
 }
 
@@ -264,7 +264,8 @@ fn is_one(network: &Network) -> bool {
     network.length() == if network.address().is_ipv4() { 32 } else { 128 }
 }
 
-/// The addresses of a network; `None` for one of IPv6 in which the mapped addresses lie, which are IPv4.
+/// Returns the condition that an address is in a network; `None` for an IPv6 network that contains the mapped
+/// addresses, which are IPv4 here.
 fn range(column: &str, network: &Network) -> Option<String> {
     let (low, length) = match network.address() {
         IpAddr::V4(v4) => (v4.to_ipv6_mapped(), 96 + network.length()),
@@ -276,7 +277,7 @@ fn range(column: &str, network: &Network) -> Option<String> {
     Some(format!("{column} BETWEEN {} AND {}", address(low), address(high)))
 }
 
-/// Whether the whole of `expression` is one of these patterns.
+/// Returns the condition that the whole of `expression` matches one of the patterns.
 fn names(expression: &str, globs: &Globs, exact: &mut bool) -> String {
     let any: Vec<String> = globs
         .patterns()
@@ -286,7 +287,8 @@ fn names(expression: &str, globs: &Globs, exact: &mut bool) -> String {
     format!("({})", join(&any, " OR ", "0"))
 }
 
-/// Whether `expression`, a path, is one of these patterns: those with a slash the whole path, others its file name.
+/// Returns the condition that `expression`, a path, matches one of the patterns: those with a slash match the whole
+/// path, others the file name.
 fn paths(expression: &str, globs: &Globs, exact: &mut bool) -> String {
     let file = format!("splitByChar('/', {expression})[-1]");
     let any: Vec<String> = globs
@@ -300,13 +302,13 @@ fn paths(expression: &str, globs: &Globs, exact: &mut bool) -> String {
     format!("({})", join(&any, " OR ", "0"))
 }
 
-/// Letters match in any case, if they are ASCII.
+/// Returns the condition that `expression` matches a pattern, ignoring the case of ASCII letters.
 fn like(expression: &str, pattern: &str, exact: &mut bool) -> String {
     let lower = pattern.to_ascii_lowercase();
     if !lower.contains(['*', '?']) {
         return format!("lower({expression}) = {}", literal(lower.as_bytes()));
     }
-    // `?` is one byte here and one letter there.
+    // `?` matches one byte in SQL, but one character in filters.
     *exact &= !lower.contains('?');
     let mut like = Vec::with_capacity(lower.len() + 8);
     for byte in lower.bytes() {
@@ -378,7 +380,7 @@ mod tests {
                     question.hosts.add(globs);
                 });
                 let text = flows(&asked).text;
-                // Every quote belongs to what this program writes.
+                // Every quote was written by this program.
                 prop_assert_eq!(text.matches('\'').count() % 2, 0);
                 for part in text.split("unhex('").skip(1) {
                     let inside = part.split('\'').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Sends what a recorder keeps for a fleet, in a thread of its own, until the engine has it.
+//! Sends the queued rows of a recorder to a fleet, in a separate thread, until the engine has stored them.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -15,43 +15,43 @@ use crate::client::{Client, Insert};
 use crate::encode::{Encoder, host_row};
 use crate::error::{EngineError, Retry};
 
-/// The pause before the second try; doubled for each further one.
+/// The pause before the first retry; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No pause is longer. What has to be changed by somebody is tried as seldom from the beginning.
+/// The maximum pause. If somebody must change something first, retries have this interval from the beginning.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
-/// Segments that the sending thread has at most: each is below 1 MB.
+/// The maximum number of segments that are handed to the sending thread at a time; each is smaller than 1 MB.
 const AT_ONCE: usize = 4;
-/// Rows of a segment at most.
+/// The maximum number of rows in a segment.
 const ROWS: usize = 5_000;
-/// How often the fleet hears from a computer that has nothing to send.
+/// How often a computer reports to the fleet when it has nothing to send.
 const PRESENCE: Duration = Duration::from_secs(300);
-/// How often the spool is measured.
+/// How often the size of the spool is measured.
 const MEASURE: Duration = Duration::from_secs(10);
 
-/// Something about sending that people should know, in one line. May contain what the engine said: to be escaped.
+/// A message about sending for the user, in one line. May contain text from the engine, so it must be escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report(pub String);
 
-/// What became of something that was to be sent.
+/// The outcome for a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The engine has it.
+    /// The engine has stored it.
     Acknowledged {
-        /// The record it is from.
+        /// The id of the record it is from.
         store: u64,
-        /// Its number.
+        /// The number of the segment.
         number: u64,
     },
-    /// The engine will never take it.
+    /// The engine will never accept it.
     Refused {
-        /// The record it is from.
+        /// The id of the record it is from.
         store: u64,
-        /// Its number.
+        /// The number of the segment.
         number: u64,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It is tried again.
+    /// It will be retried, for this reason.
     Waits(String),
 }
 
@@ -60,20 +60,20 @@ enum Job {
     Presence(Vec<u8>),
 }
 
-/// How a recorder sends.
+/// The settings of a sender.
 #[derive(Clone, Debug)]
 pub struct Shipping {
-    /// Whose rows they are, and which.
+    /// The encoder, which knows the computer and the level of detail.
     pub encoder: Encoder,
-    /// The running boot.
+    /// The id of the running boot.
     pub boot: String,
-    /// Rows are sent once in this time, give or take a third.
+    /// The interval at which rows are sent, randomized by up to a third.
     pub interval: Duration,
-    /// The largest spool, in bytes.
+    /// The maximum size of the spool in bytes.
     pub spool_bytes: u64,
 }
 
-/// Turns what a record has noted into segments and has them sent.
+/// Turns the rows of a record into segments and has them sent.
 #[derive(Debug)]
 pub struct Sender {
     shipping: Shipping,
@@ -83,12 +83,12 @@ pub struct Sender {
     stop: Arc<AtomicBool>,
     /// The record and number of the last segment that was handed to the thread.
     handed: (u64, u64),
-    /// Handed and not yet reported.
+    /// The segments that were handed over and whose outcome is not known yet.
     away: VecDeque<(u64, u64)>,
     next_cut: Instant,
     next_presence: Instant,
     next_measure: Instant,
-    /// What was last reported to be wrong.
+    /// The last problem that was reported.
     trouble: Option<String>,
 }
 
@@ -102,10 +102,10 @@ impl std::fmt::Debug for Job {
 }
 
 impl Sender {
-    /// Begins to send to the engine that `client` asks. Nothing of it is done in the calling thread.
+    /// Starts to send to the engine of `client`. All requests are made in a separate thread.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// Returns an error if the thread cannot be started.
     pub fn start(client: Client, shipping: Shipping) -> std::io::Result<Sender> {
         let (jobs, to_do) = channel();
         let (done, outcomes) = channel();
@@ -124,7 +124,7 @@ impl Sender {
         })?;
         let now = Instant::now();
         Ok(Sender {
-            // The computers of a fleet that start together do not send together.
+            // Computers of a fleet that start at the same time should not send at the same time.
             next_cut: now + jittered(shipping.interval).mul_f64(random()),
             next_presence: now,
             next_measure: now,
@@ -139,10 +139,10 @@ impl Sender {
         })
     }
 
-    /// Does what is due: to be called about once a second, by whoever writes to the record. Returns what people should know.
+    /// Does what is due. Must be called about once a second by the writer of the record. Returns messages for the user.
     ///
     /// # Errors
-    /// What the record's store says; the next call tries again.
+    /// Returns the error of the record's store; the next call tries again.
     pub fn turn(&mut self, writer: &mut Writer, now: Millis) -> Result<Vec<Report>, StoreError> {
         let mut reports = self.take_outcomes(writer)?;
         let time = Instant::now();
@@ -158,14 +158,14 @@ impl Sender {
         Ok(reports)
     }
 
-    /// Cuts everything that is noted.
+    /// Cuts all queued rows into segments.
     fn cut(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
         let encoder = &self.shipping.encoder;
         while writer.cut(ROWS, &mut |rows, number| encoder.encode(rows, number))? >= ROWS {}
         Ok(())
     }
 
-    /// Looks how much waits.
+    /// Measures how much is waiting to be sent.
     fn measure(
         &mut self,
         writer: &mut Writer,
@@ -194,12 +194,12 @@ impl Sender {
 
     fn send(&mut self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            // Only a thread that has ended takes nothing, and it ends last.
+            // Sending fails only after the thread has ended, which does not happen before `self` is dropped.
             let _ = jobs.send(job);
         }
     }
 
-    /// Gives the thread the next segments, in their order.
+    /// Hands the next segments to the thread, in order.
     fn hand(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
         let room = AT_ONCE.saturating_sub(self.away.len());
         if room == 0 {
@@ -207,7 +207,7 @@ impl Sender {
         }
         let store = writer.ship_store()?;
         if store != self.handed.0 {
-            // The record was begun anew, and its numbers with it.
+            // The record was created anew, so its numbers start again.
             self.handed = (store, 0);
         }
         let segments = writer.segments(self.handed.1, room)?;
@@ -252,11 +252,11 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends what is left, for at most `patience`. What the engine has not acknowledged then stays in the record and is sent by the next
-    /// recorder. Returns how many rows that are.
+    /// Sends what is left, for at most `patience`. Rows that the engine has not acknowledged by then stay in the
+    /// record, and the next recorder sends them. Returns how many rows these are.
     ///
     /// # Errors
-    /// What the record's store says.
+    /// Returns the error of the record's store.
     pub fn finish(mut self, writer: &mut Writer, patience: Duration) -> Result<u64, StoreError> {
         let end = Instant::now() + patience;
         self.cut(writer)?;
@@ -278,7 +278,7 @@ impl Sender {
         Ok(spool.rows + spool.unsent)
     }
 
-    /// Whether everything that was cut has been acknowledged.
+    /// Whether all segments that were handed over have been acknowledged.
     pub fn is_idle(&self) -> bool {
         self.away.is_empty()
     }
@@ -288,18 +288,18 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
-        // A request may take minutes; what it was about is sent again by the next recorder.
+        // Do not wait for the thread: a request may take minutes, and the next recorder sends its rows again.
         drop(self.thread.take());
     }
 }
 
-/// The thread that sends.
+/// The state of the sending thread.
 struct Worker {
     client: Client,
     host: u64,
     done: Channel<Outcome>,
     stop: Arc<AtomicBool>,
-    /// Whether the engine and its tables are known to fit.
+    /// Whether the engine and its tables have been checked.
     checked: bool,
 }
 
@@ -311,7 +311,7 @@ impl Worker {
             }
             let outcome = match &job {
                 Job::Segment(segment) => self.deliver(segment),
-                // The next one says more.
+                // Failures are ignored, because the next report contains more recent data.
                 Job::Presence(body) => self.presence(body),
             };
             if let Some(outcome) = outcome
@@ -342,7 +342,7 @@ impl Worker {
         sent.err().map(|error| Outcome::Waits(plain_error(&error)))
     }
 
-    /// Sends a segment until the engine has it, or will never take it; `None` when it is to stop.
+    /// Sends a segment until the engine has stored it, or will never accept it; `None` if the thread must stop.
     fn deliver(&mut self, segment: &Segment) -> Option<Outcome> {
         let (store, number) = (segment.store, segment.number);
         let token = format!("{:016x}-{store:016x}-{number}", self.host);
@@ -390,12 +390,12 @@ fn random_bits() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// A number from 0 to 1 that differs between computers and calls.
+/// Returns a random number from 0 to 1.
 fn random() -> f64 {
     (random_bits() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Two thirds to four thirds of `time`.
+/// Returns a random duration between two thirds and four thirds of `time`.
 fn jittered(time: Duration) -> Duration {
     time.mul_f64(2.0 / 3.0 + random() * 2.0 / 3.0)
 }

@@ -1,4 +1,4 @@
-//! How a fleet is: which computers send, and how the engine copes.
+//! The status of a fleet: which computers send, and how loaded the engine is.
 
 use crate::client::Client;
 use crate::error::EngineError;
@@ -8,21 +8,21 @@ use crate::rows::Rows;
 /// A computer of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostStatus {
-    /// Its number.
+    /// The id of the computer.
     pub id: HostId,
-    /// Its name. To be escaped.
+    /// The name of the computer. Untrusted: must be escaped.
     pub name: Vec<u8>,
     /// The version of its recorder.
     pub version: String,
-    /// When the engine last heard from it, in milliseconds since 1970, by the engine's clock.
+    /// When the engine last heard from it, in milliseconds since 1970, by the clock of the engine.
     pub heard: i64,
-    /// Seconds since then.
+    /// The number of seconds since then.
     pub silent: u64,
-    /// By how many milliseconds its clock was ahead of the engine's then, the way there included.
+    /// By how many milliseconds its clock was ahead of the engine's, including the transmission time.
     pub clock_ahead: i64,
-    /// Rows that waited to be sent then.
+    /// The number of rows that were waiting to be sent at that time.
     pub spool_rows: u64,
-    /// Rows that it has given up.
+    /// The number of rows that it has discarded.
     pub lost: u64,
 }
 
@@ -33,23 +33,23 @@ pub struct Status {
     pub engine: String,
     /// The version of the tables.
     pub schema: u32,
-    /// Computers that have ever sent.
+    /// The number of computers that have ever sent rows.
     pub hosts: u64,
-    /// Those from which nothing was heard for longer than the given time.
+    /// The number of computers from which nothing was heard for longer than the given time.
     pub late: u64,
-    /// Rows that wait on all computers.
+    /// The number of rows waiting to be sent, on all computers.
     pub spool_rows: u64,
-    /// Rows that were given up on all computers.
+    /// The number of rows that were discarded, on all computers.
     pub lost: u64,
-    /// Rows of connections; revisions that have not been merged count as well.
+    /// The number of rows about connections, including revisions that have not been merged yet.
     pub flows: u64,
-    /// Bytes of all tables on the engine's disk.
+    /// The size of all tables on the engine's disk in bytes.
     pub bytes: u64,
-    /// Parts of all tables.
+    /// The number of parts of all tables.
     pub parts: u64,
-    /// Bytes free on the engine's disk with the least room; `None`: unknown.
+    /// The free space in bytes on the engine's disk with the least free space; `None` if unknown.
     pub free: Option<u64>,
-    /// The versions of recorders, and how many computers have each.
+    /// The versions of recorders, each with the number of computers that run it.
     pub versions: Vec<(String, u64)>,
 }
 
@@ -66,10 +66,10 @@ fn each<T>(
     Ok(all)
 }
 
-/// The computers of the fleet, those first from which nothing was heard for longest.
+/// Returns the computers of the fleet, those that have been silent for longest first.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn hosts(client: &Client) -> Result<Vec<HostStatus>, EngineError> {
     let text = format!(
         "SELECT host_id, host, version, toUnixTimestamp64Milli(arrived), toUInt64(greatest(0, dateDiff('second', arrived, now64(3)))), \
@@ -91,10 +91,10 @@ pub fn hosts(client: &Client) -> Result<Vec<HostStatus>, EngineError> {
     })
 }
 
-/// The fleet as a whole. Late are computers from which nothing was heard for `late_after` seconds.
+/// Returns the status of the fleet. Computers from which nothing was heard for `late_after` seconds count as late.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the query.
 pub fn status(client: &Client, late_after: u64) -> Result<Status, EngineError> {
     let database = &client.address().database;
     let engine = client.version()?;
@@ -121,24 +121,25 @@ pub fn status(client: &Client, late_after: u64) -> Result<Status, EngineError> {
     {
         (status.bytes, status.parts, status.flows) = (bytes, parts, flows);
     }
-    // Not everyone may read it.
+    // Reading this table requires privileges that the user may not have.
     status.free = each(client, "SELECT min(free_space) FROM system.disks", Rows::u64)
         .ok()
         .and_then(|mut free| free.pop());
     Ok(status)
 }
 
-/// Deletes everything of a computer: its connections, contacts, sightings, gaps, sums and findings. Returns when it is gone.
+/// Deletes all rows of a computer: its connections, contacts, sightings, gaps, totals and findings. Returns after they
+/// are deleted.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses a statement.
 pub fn forget(client: &Client, host: HostId, cluster: Option<&str>) -> Result<(), EngineError> {
     forget_statements(client, host, cluster)
         .iter()
         .try_for_each(|statement| client.execute(statement))
 }
 
-/// The statements of [`forget`].
+/// Returns the statements that [`forget`] runs.
 pub fn forget_statements(client: &Client, host: HostId, cluster: Option<&str>) -> Vec<String> {
     let database = &client.address().database;
     let local = if cluster.is_some() { "_local" } else { "" };

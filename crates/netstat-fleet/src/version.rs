@@ -1,4 +1,4 @@
 //! The version of the tables.
 
-/// The version of the tables that this program makes and asks.
+/// The version of the tables that this program creates and queries.
 pub const VERSION: u32 = 2;
