@@ -211,8 +211,8 @@ fn section(resources: &[Resource]) -> Section {
     Section { bytes, addresses }
 }
 
-/// Builds an object file with one section, `.rsrc` ([PE
-/// Format](https://learn.microsoft.com/windows/win32/debug/pe-format)).
+/// Builds an object file with one section, `.rsrc`
+/// ([PE Format](https://learn.microsoft.com/windows/win32/debug/pe-format)).
 fn coff(machine: u16, relocation: u16, section: &Section) -> Vec<u8> {
     const HEADERS: u32 = 20 + 40;
     /// `IMAGE_SCN_CNT_INITIALIZED_DATA`, `IMAGE_SCN_ALIGN_8BYTES`, `IMAGE_SCN_MEM_READ`.

@@ -1,5 +1,5 @@
-//! Prints the content of a recording of the monitor: `netstat monitor --record FILE`, then `cargo run -p
-//! netstat-monitor --example samples -- FILE`.
+//! Prints the content of a recording of the monitor: `netstat monitor --record FILE`, then
+//! `cargo run -p netstat-monitor --example samples -- FILE`.
 
 use std::fs::File;
 use std::io::BufReader;

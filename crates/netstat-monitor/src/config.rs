@@ -473,7 +473,7 @@ pub fn read(path: &Path) -> std::io::Result<String> {
 }
 
 /// Applies all changes from `old` to `settings` to the file at `path`. The file is replaced atomically, so that it is
-/// never incomplete. A file that cannot be parsed is written anew.
+/// never incomplete. A file that cannot be parsed is replaced.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or written.

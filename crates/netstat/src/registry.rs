@@ -141,7 +141,7 @@ pub fn parse_for_user(words: Vec<OsString>, terminal: bool) -> Result<Parsed, Us
 mod tests {
     use super::*;
 
-    /// Completion and the tests of named files know paths by these.
+    /// Completion and the tests of named files recognize paths by these names.
     #[test]
     fn definitions_values_that_are_paths_are_called_so() {
         let path = clap::value_parser!(PathBuf).type_id();

@@ -1,5 +1,5 @@
-//! Results compared with `/proc`, `ss` and the actions of the test itself, on whatever kernel runs. `cargo xtask
-//! kernels` runs these tests in virtual machines with old, new and unusual kernels; the environment then names the case
+//! Results compared with `/proc`, `ss` and the actions of the test itself, on whatever kernel runs.
+//! `cargo xtask kernels` runs these tests in virtual machines with old, new and unusual kernels; the environment then names the case
 //! (docs/kernels.md).
 #![cfg(target_os = "linux")]
 

@@ -49,7 +49,7 @@ pub struct Model {
     pub units: Vec<UnitRow>,
     /// The disks that have ever been used, whole and stacked ones.
     pub disks: Vec<DiskRow>,
-    /// Why there are none, where the system did not say.
+    /// Why the disks are unknown; `None` if they are known.
     pub disks_unknown: Option<Why>,
     /// The network interfaces.
     pub interfaces: Vec<InterfaceRow>,

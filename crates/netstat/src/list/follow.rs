@@ -272,7 +272,7 @@ fn word(event: &Event) -> &'static str {
     }
 }
 
-/// Formats an event: `22:30:05.123 opened TCP 10.0.0.1:40000 -> 203.0.113.7:443 curl[77] root`.
+/// Formats an event: `22:30:05.123 opened    TCP 10.0.0.1:40000 -> 203.0.113.7:443  curl[77] root`.
 fn line_of(event: &Event, who: &Who, user: Option<&str>) -> Vec<u8> {
     let time = match jiff::Timestamp::try_from(event.at.wall) {
         Ok(time) => time

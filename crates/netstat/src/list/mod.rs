@@ -192,7 +192,7 @@ impl<'a, 's> Job<'a, 's> {
                 .table(name)
                 .map_err(|refused| Failure::Usage(refused.message))?,
         };
-        // Also where no column needs them: a wrong name is worth a word at once.
+        // Checked even if no column needs them, so that a wrong name is reported immediately.
         netstat_names::Locations::check(&plan.locations.databases).map_err(foreign_facts::unusable)?;
         let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
         let mut diagnostics = Diagnostics::default();

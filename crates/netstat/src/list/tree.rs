@@ -213,7 +213,7 @@ impl Page<'_> {
     }
 }
 
-/// Formats the description of a process, escaped: `python3.11 (srv.py) 24015 app.service`.
+/// Formats the description of a process, escaped: `python3.11 (srv.py) 24015  app.service`.
 fn title(process: &Process) -> String {
     let mut text = Vec::new();
     match (&process.image, &process.comm) {

@@ -55,7 +55,7 @@ pub(super) fn line(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
     Ok(())
 }
 
-/// Describes a flow: `-> 203.0.113.7:443 TCP 2.1 s, 500 B sent, 3.1 kB received`.
+/// Describes a flow: `-> 203.0.113.7:443  TCP 2.1 s, 500 B sent, 3.1 kB received`.
 fn sentence(flow: &Flow) -> String {
     let cell = |name: &str| {
         let users = Default::default();

@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn only_new_processes_are_examined_unless_all_are_wanted() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // Wine knows whose socket it is from the first option on.
+        // Wine knows the owner of a socket only after the first option has been set.
         listener.set_ttl(64).unwrap();
         let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
         let sample = collector.look();

@@ -58,7 +58,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
 }
 
-/// Records until it is to stop. `begun` gets what is done and how, once everything is ready.
+/// Records until asked to stop. `begun` is called once everything is ready, with what is recorded and how.
 fn record(args: &RecordArgs, context: &mut Context<'_>, begun: &mut dyn FnMut(&str)) -> Result<Outcome, Failure> {
     let path = args.store.path(context.system.is_superuser())?;
     let (boot_id, unknown_boot) = boot_id(context.system);

@@ -1,4 +1,4 @@
-//! `record --install-service` on Windows, and the recorder as the service control manager runs it.
+//! `record --install-service` on Windows, and the recorder run by the service control manager.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::context::{Context, Failure, Outcome};
 const TITLE: &str = "netstat connection recorder";
 const DESCRIPTION: &str =
     "Keeps every connection of this computer, so that netstat history can answer questions about the past.";
-/// Stands in the command line of the service: one without it is somebody else's, and left alone.
+/// An argument in the command line of the service. A service without it is not from this program and is left alone.
 const OURS: &str = "--as-service";
 
-/// Installs the service, or removes it.
+/// Installs or removes the service.
 pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let program = std::env::current_exe().map_err(|error| failed("this program's file", &error))?;
     let arguments = arguments(args);
@@ -78,7 +78,7 @@ fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::Refused(format!("{what}: {}", escape_str(&plain_error(error))))
 }
 
-/// What the service gives the program.
+/// Returns the arguments with which the service starts the program.
 fn arguments(args: &RecordArgs) -> Vec<String> {
     let limits = args.limits();
     let mut arguments = vec!["record".to_owned(), OURS.to_owned()];
@@ -91,7 +91,7 @@ fn is_ours(arguments: &[Vec<u8>]) -> bool {
     has(1, "record") && has(2, OURS)
 }
 
-/// What is going to be done.
+/// Describes the installation of the service.
 fn installation(program: &Path, arguments: &[String]) -> Result<String, Failure> {
     let shown = || escape_str(&program.display().to_string()).into_owned();
     let line = program
@@ -105,7 +105,7 @@ fn installation(program: &Path, arguments: &[String]) -> Result<String, Failure>
     ))
 }
 
-/// Nobody but administrators may decide what the system runs.
+/// Checks that only administrators can change the program, which the system will run.
 fn check(program: &Path) -> Result<(), Failure> {
     let shown = escape_str(&program.display().to_string()).into_owned();
     for (place, part) in program.ancestors().enumerate() {
@@ -124,7 +124,7 @@ fn check(program: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Records as the service.
+/// Runs the recorder as a service.
 pub(super) fn run(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let service = RunningService::start(NAME).map_err(|error| match error.kind() {
         io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput => Failure::Usage(
@@ -158,7 +158,7 @@ pub(super) fn run(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcom
     outcome
 }
 
-/// The event log in place of stderr: each line is a warning.
+/// A replacement for stderr that writes each line to the event log as a warning.
 struct EventLog<'a> {
     service: &'a RunningService,
     line: Vec<u8>,

@@ -136,8 +136,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
 mod tests {
     use super::*;
 
-    /// Checks that the published files are what the program generates: `netstat schema NAME >
-    /// docs/schema/netstat.NAME.json`.
+    /// Checks that the published files are what the program generates:
+    /// `netstat schema NAME > docs/schema/netstat.NAME.json`.
     #[test]
     fn the_published_schemas_are_these() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema");
@@ -148,7 +148,7 @@ mod tests {
             assert!(published == made, "netstat schema {} > {path}", schema.name);
         }
         let files = std::fs::read_dir(directory).unwrap().count();
-        // A program without these makes fewer.
+        // Without these features, the program generates fewer schemas.
         match cfg!(all(feature = "serve", feature = "fleet")) {
             true => assert_eq!(files, SCHEMAS.len(), "a file in docs/schema that no schema makes"),
             false => assert!(files > SCHEMAS.len(), "a schema that is not in docs/schema"),

@@ -177,7 +177,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let system = context.system.another();
     #[cfg(feature = "fleet")]
     let fleet_config = words.fleet_config;
-    // It may come from the configuration file.
+    // The path may come from the configuration file.
     #[cfg(feature = "fleet")]
     if let Some(path) = &fleet_config {
         crate::args::store::named_config(path)?;
@@ -208,7 +208,7 @@ fn token_hint(path: Option<&Path>) -> String {
     })
 }
 
-/// Whether the store may be, or become, a record. One that does not exist yet is looked for at each request.
+/// Checks that the store is a record or may become one. A record that does not exist yet is looked for at each request.
 fn check_store(store: Option<&str>) -> Result<(), Failure> {
     match store {
         Some(path) if !path.contains("://") && fs::metadata(path).is_ok_and(|there| !there.is_file()) => Err(

@@ -160,8 +160,8 @@ fn program_name(subject: &Subject) -> String {
     text::escape(name).into_owned()
 }
 
-/// Returns the name of a process if it differs from that of its file, as when the file has several names: `, called
-/// redis-server`.
+/// Returns the name of a process if it differs from that of its file, as when the file has several names:
+/// `, called redis-server`.
 fn called(subject: &Subject) -> String {
     let facts = &subject.facts;
     let Some(program) = facts.program.as_ref().known() else {
