@@ -36,7 +36,7 @@ pub(crate) enum Tone {
 pub(crate) struct Cell {
     /// The text, safe to print.
     pub(crate) text: String,
-    /// Its tone.
+    /// How significant the text is.
     pub(crate) tone: Tone,
 }
 

@@ -51,7 +51,7 @@ pub struct Finding {
     pub process: Option<ProcessKey>,
     /// The kernel's cookie of the socket it is about; `None` if it is not about a socket.
     pub socket: Option<u64>,
-    /// The severity.
+    /// How severe the finding is.
     pub severity: Severity,
     /// The title: one line.
     pub title: String,

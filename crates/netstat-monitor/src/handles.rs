@@ -14,7 +14,7 @@ use crate::format;
 /// One reading of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Handles {
-    /// The process.
+    /// The process that was read.
     pub(crate) process: ProcessKey,
     at: Instant,
     files: Result<Vec<OpenFile>, Why>,

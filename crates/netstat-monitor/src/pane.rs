@@ -236,7 +236,7 @@ pub enum Column {
     Image,
     /// The process id.
     Pid,
-    /// The user.
+    /// The user whose privileges a process has.
     User,
     /// The unit or container.
     Unit,
@@ -300,7 +300,7 @@ pub enum Column {
     Lived,
     /// The round-trip time.
     Latency,
-    /// The protocol.
+    /// The protocol of a socket.
     Protocol,
     /// How far a listener can be reached from.
     Reach,
@@ -333,7 +333,7 @@ pub enum Column {
 pub struct ColumnSpec {
     /// Its name in the configuration and in saved files.
     pub key: &'static str,
-    /// Its heading.
+    /// The heading of the column.
     pub title: &'static str,
     /// The minimum width.
     pub width: u16,
@@ -489,7 +489,7 @@ impl Column {
 pub struct PaneSpec {
     /// Its name in the configuration.
     pub key: &'static str,
-    /// Its title.
+    /// The title of the pane.
     pub title: &'static str,
     /// The kind of its rows.
     pub source: Source,

@@ -127,9 +127,9 @@ pub struct SocketRow {
     pub id: u64,
     /// Whether [`SocketRow::id`] is the kernel's cookie, by which the socket can be closed.
     pub cookie: bool,
-    /// The protocol.
+    /// The protocol of the socket.
     pub protocol: Protocol,
-    /// Its state.
+    /// The state of the socket; a protocol without states has a fixed one.
     pub state: State,
     /// The local endpoint.
     pub local: Endpoint,

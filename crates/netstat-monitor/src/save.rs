@@ -112,7 +112,7 @@ fn figure_of_socket(model: &Model, at: usize, column: Column) -> Option<Fact<f64
 pub(crate) struct SavedPane<'a> {
     /// The data from which its cells are made.
     pub(crate) sheet: Sheet<'a>,
-    /// The pane.
+    /// The pane that is saved.
     pub(crate) pane: Pane,
     /// Its rows, in order.
     pub(crate) rows: &'a [PaneRow],

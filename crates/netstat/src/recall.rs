@@ -53,7 +53,7 @@ impl NoRecord {
 #[derive(Debug)]
 pub(crate) struct Recall {
     pub(crate) reader: Box<dyn FlowStore>,
-    /// Its path.
+    /// The path of the record, or of the fleet's store.
     pub(crate) path: PathBuf,
     /// The period that it covers.
     pub(crate) reach: Coverage,
@@ -69,7 +69,7 @@ pub(crate) struct Recall {
 /// When a socket was first seen, according to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// The moment.
+    /// The moment when the record first saw it.
     pub(crate) at: SystemTime,
     /// Whether the socket was opened at that moment; otherwise it may be older.
     pub(crate) exact: bool,

@@ -76,7 +76,7 @@ pub(crate) enum Hit {
 /// The state of a pane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PaneState {
-    /// Its rows.
+    /// The rows of the pane, in display order.
     pub(crate) rows: Vec<PaneRow>,
     /// The groups that its rows refer to.
     pub(crate) groups: Vec<Group>,
@@ -103,7 +103,7 @@ pub(crate) struct PaneState {
 pub(crate) struct Message {
     /// The text, safe to print.
     pub(crate) text: String,
-    /// Its tone.
+    /// How significant the message is.
     pub(crate) tone: Tone,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct App {
     pub(crate) focus: HashMap<Tab, usize>,
     /// Whether the focused pane fills the whole screen.
     pub(crate) expanded: bool,
-    /// The panes.
+    /// The state of each pane.
     pub(crate) panes: BTreeMap<Pane, PaneState>,
     /// The marks and the filter.
     pub(crate) selection: Selection,

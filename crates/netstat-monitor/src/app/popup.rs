@@ -11,7 +11,7 @@ use crate::pane::{Column, Pane};
 /// A window over the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Popup {
-    /// The help.
+    /// The help: all keys with their actions.
     Help {
         /// The index of the first visible line.
         top: usize,
@@ -27,7 +27,7 @@ pub(crate) enum Popup {
     },
     /// The open files of a process.
     Handles {
-        /// The process.
+        /// The process whose files are shown.
         process: ProcessKey,
         /// The title, safe to print.
         title: String,
@@ -36,16 +36,16 @@ pub(crate) enum Popup {
         /// The index of the first visible line.
         top: usize,
     },
-    /// The log.
+    /// The log of new listeners and findings.
     Log {
         /// The index of the first visible line.
         top: usize,
     },
     /// A choice of signals.
     Signals {
-        /// The process.
+        /// The process to be signalled.
         process: ProcessKey,
-        /// Its name.
+        /// The name of the process.
         name: Arc<str>,
         /// The selected index in `Signal::offered`.
         at: usize,
@@ -59,7 +59,7 @@ pub(crate) enum Popup {
     },
     /// A choice of columns.
     Columns {
-        /// The pane.
+        /// The pane whose columns are chosen.
         pane: Pane,
         /// All its columns in display order, with whether each is shown.
         columns: Vec<(Column, bool)>,
@@ -71,7 +71,7 @@ pub(crate) enum Popup {
 /// The purpose of a typed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PromptKind {
-    /// The filter.
+    /// A filter for rows.
     Filter,
     /// A text to search for.
     Find,
@@ -82,7 +82,7 @@ pub(crate) enum PromptKind {
 /// A line that is being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// Its purpose.
+    /// What the line is for.
     pub(crate) kind: PromptKind,
     /// The text typed so far.
     pub(crate) text: String,

@@ -72,7 +72,7 @@ pub struct Recent {
 /// The texts of a process, safe to print; shared as long as they do not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessText {
-    /// Its name.
+    /// The name of the program, with the label that distinguishes its processes.
     pub name: Arc<str>,
     /// The innermost unit or container; empty if there is none.
     pub unit: Arc<str>,
@@ -89,7 +89,7 @@ pub struct ProcessText {
 pub struct ProcessRow {
     /// The key of the process.
     pub key: ProcessKey,
-    /// Its texts.
+    /// The texts that are shown for the process.
     pub text: Arc<ProcessText>,
     /// The data from which the texts were made, as the system reported it.
     pub identity: Arc<ProcessIdentity>,
@@ -97,7 +97,7 @@ pub struct ProcessRow {
     pub parent: u32,
     /// The id of its user.
     pub user: Fact<u32>,
-    /// Its state.
+    /// What the process is doing.
     pub state: ProcessState,
     /// The number of threads.
     pub threads: u32,
@@ -184,7 +184,7 @@ pub struct UnitRow {
 pub struct DiskRow {
     /// Its name, safe to print.
     pub name: Arc<str>,
-    /// Its kind.
+    /// The kind of device.
     pub kind: Fact<DiskKind>,
     /// Its activity per second.
     pub rates: DiskRates,

@@ -28,11 +28,11 @@ const EXPENDABLE: [Column; 5] = [
 /// A placed column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
-    /// The column.
+    /// The column that is drawn.
     pub(super) column: Column,
     /// Its offset from the left edge of the pane.
     pub(super) x: u16,
-    /// Its width.
+    /// The width, in columns of the terminal.
     pub(super) width: u16,
 }
 

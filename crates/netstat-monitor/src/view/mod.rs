@@ -41,7 +41,7 @@ impl Key {
 
 /// How the rows of a pane are arranged.
 pub(crate) struct Arrangement<'a> {
-    /// The pane.
+    /// The pane whose rows are arranged.
     pub(crate) pane: Pane,
     /// The sort order.
     pub(crate) sort: Sort,

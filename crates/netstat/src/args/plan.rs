@@ -204,7 +204,7 @@ pub struct ListPlan {
     pub time_in_state: bool,
     /// The `p` of `-tulpn`, or `--programs`: a last column with PID and program name.
     pub pid_program_column: bool,
-    /// The columns.
+    /// Which columns are shown.
     pub shape: Shape,
     /// The columns to sort by; if empty, the classic order.
     pub sort: Vec<SortKey<Sockets>>,

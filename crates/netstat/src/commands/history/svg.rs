@@ -14,9 +14,9 @@ const LABELS: usize = 8;
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bar {
-    /// Its label.
+    /// The text beside the bar.
     pub(super) label: String,
-    /// Its value.
+    /// The value that the length of the bar represents.
     pub(super) value: u64,
 }
 

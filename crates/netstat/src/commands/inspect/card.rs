@@ -71,7 +71,7 @@ pub(crate) struct Card {
 /// Why no process is known to hold a socket.
 #[derive(Debug)]
 pub(crate) struct Nobody {
-    /// The reason.
+    /// Why no process is known to hold the sockets.
     pub(crate) reason: NoOwner,
     /// The name of the user who created the socket, if it is part of the reason.
     pub(crate) user_name: Option<Arc<str>>,
@@ -174,7 +174,7 @@ pub(crate) enum StandsFor {
     },
     /// A port on which the init process listens until a unit is needed.
     Unit {
-        /// The port.
+        /// The port on which the init process listens.
         port: u16,
         /// The socket unit: `ssh.socket`. Not escaped.
         socket: String,

@@ -27,7 +27,7 @@ pub(crate) enum Host {
 /// A host and a port, with a zone or interface if one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// The host.
+    /// The host, or any address.
     pub(crate) host: Host,
     /// The name or index of an interface: the zone of a link-local address (RFC 4007), or the device that a socket is
     /// bound to.

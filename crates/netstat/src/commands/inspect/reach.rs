@@ -11,11 +11,11 @@ use netstat_audit::passage;
 /// A port on which a process listens, and who can reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
-    /// The protocol.
+    /// The protocol of the socket.
     pub(crate) protocol: Protocol,
     /// The address that it is bound to.
     pub(crate) address: IpAddr,
-    /// The port.
+    /// The port on which the process listens.
     pub(crate) port: u16,
     /// How far it can be reached from.
     pub(crate) extent: Extent,

@@ -15,7 +15,7 @@ use netstat_packages::packages::Package;
 /// One recommended step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Its purpose.
+    /// What the step is for.
     pub(crate) what: &'static str,
     /// The command, ready to be pasted into a shell: every name in it is quoted.
     pub(crate) command: String,

@@ -16,7 +16,7 @@ const LARGEST_PID: u32 = 1 << 22;
 pub(crate) struct Target {
     /// As typed.
     pub(crate) word: String,
-    /// Its meaning.
+    /// What the word means.
     pub(crate) kind: Kind,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Port {
         /// The required protocol; `None` for any.
         protocol: Option<Protocol>,
-        /// The port.
+        /// The port, on either side.
         port: u16,
     },
     /// `pid:5356`.

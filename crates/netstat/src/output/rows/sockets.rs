@@ -9,9 +9,9 @@ use super::{Grid, Head};
 /// Sockets with selected columns.
 #[derive(Clone, Copy)]
 pub struct SocketGrid<'a> {
-    /// The columns.
+    /// The columns to show.
     pub columns: &'a [&'static Column<Sockets>],
-    /// The sockets.
+    /// The sockets that rows are made from.
     pub sockets: &'a [Socket],
     /// The indexes of the sockets to show, in their order; `None` for all of them as they are.
     pub order: Option<&'a [u32]>,
