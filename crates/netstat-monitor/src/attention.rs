@@ -26,7 +26,7 @@ pub(crate) enum LogKind {
     Listener,
     /// A socket stopped listening.
     ListenerGone,
-    /// The audit found something.
+    /// A finding of the audit, with its severity.
     Finding(Severity),
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Attention {
     wall: u64,
 }
 
-/// Whether a socket is a server's.
+/// Whether a socket is most likely that of a server.
 fn serves(row: &SocketRow) -> bool {
     row.listens() && (row.protocol != Protocol::Udp || row.local.port < EPHEMERAL)
 }

@@ -5,7 +5,7 @@
 //!
 //! ```toml
 //! theme = "dark"          # dark, light, monochrome, color-blind
-//! interval = 1.0          # seconds between two looks: 0.2 to 60
+//! interval = 1.0          # seconds between two refreshes: 0.2 to 60
 //! graph = "60s"           # 60s or 10min
 //! names = true            # names of hosts and services, or numbers
 //! tab = "overview"        # overview, cpu, memory, disk, network

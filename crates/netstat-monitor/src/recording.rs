@@ -16,10 +16,10 @@
 //! | `ticks` | clock ticks per second |
 //! | `processes` | see [`ProcessLine`]; a reason instead if there is no process list |
 //! | `sockets` | see [`crate::sample::SocketRow`]; omitted if they were not read again |
-//! | `passing` | see [`crate::sample::Passing`]; left out when the sockets were not read anew, and by releases before there was one |
+//! | `passing` | see [`crate::sample::Passing`]; omitted if the sockets were not read again, and by early releases |
 //! | `users` | names of users by id; omitted if there are no new ones |
 //! | `limits` | what could not be seen |
-//! | `spaces` | file systems on local disks; left out when nothing changed, and by releases before there were any |
+//! | `spaces` | file systems on local disks; omitted if nothing changed, and by early releases |
 //!
 //! A fact is its value, or the reason why it is unknown (`"NotPermitted"`). A recording contains command lines,
 //! addresses and user names: review it before passing it on.

@@ -129,7 +129,7 @@ pub struct SocketRow {
     pub cookie: bool,
     /// The protocol of the socket.
     pub protocol: Protocol,
-    /// The state of the socket; a protocol without states has a fixed one.
+    /// The state of the socket.
     pub state: State,
     /// The local endpoint.
     pub local: Endpoint,

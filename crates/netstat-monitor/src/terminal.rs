@@ -21,7 +21,7 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use crate::app::App;
 use crate::screen;
 
-/// Whether the terminal is taken over, so that it is restored exactly once, by whoever comes first.
+/// Whether the terminal is taken over, so that it is restored exactly once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 /// Held while writing, so that a panic in another thread does not restore the terminal in the middle of a frame, whose

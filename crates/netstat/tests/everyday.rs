@@ -102,8 +102,8 @@ fn repeating(words: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     (child, lines.map(|line| line.unwrap()))
 }
 
-/// Returns the bytes that correspond to the rates of rows with `port`, from the first print with the socket until
-/// `after` consecutive prints without traffic.
+/// Returns the bytes that correspond to the rates of rows with `port`. Calls `send` after the first print with the socket,
+/// and reads until the traffic has been seen and has stopped.
 fn bytes_of(lines: &mut impl Iterator<Item = String>, port: u16, send: impl FnOnce()) -> f64 {
     let mut send = Some(send);
     let (mut sum, mut last, mut quiet) = (0.0, None, 0);

@@ -23,7 +23,7 @@ pub(super) struct Gathered {
     interfaces: HashMap<(u32, u32), Vec<u8>>,
     cgroups: HashMap<u64, Vec<u8>>,
     namespaces: Vec<Vec<u8>>,
-    /// The addresses of the network namespaces, in the order in which sockets number them.
+    /// The interfaces and addresses of the network namespaces, in the order in which sockets number them.
     networks: Vec<LocalNetwork>,
     /// Pod names by UID.
     pods: HashMap<String, String>,

@@ -15,7 +15,8 @@ use crate::context::Failure;
 const EVERY: Duration = Duration::from_secs(1);
 /// Connections that ended longer ago than this, in milliseconds, are not printed: a recorder writes within seconds.
 const LATE: Millis = 120_000;
-/// The same limit for a fleet, whose computers send once a minute, and whose data may be delayed.
+/// The same limit for a fleet, whose data may have waited for up to a minute before being sent, and been delayed on the
+/// way.
 const LATE_IN_FLEET: Millis = 900_000;
 
 /// Prints connections that end and ports that begin to be listened on from now on, until nobody reads the output.
