@@ -29,7 +29,7 @@ pub struct HostStatus {
 /// The fleet as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The engine's version.
+    /// The version of the engine.
     pub engine: String,
     /// The version of the tables.
     pub schema: u32,

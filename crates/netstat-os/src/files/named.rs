@@ -1,14 +1,15 @@
-//! Files that the user names: read with a limit, and never waited for without end.
+//! Reads files that the user named, with a limit on their size, and without blocking forever.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Opens the file at `path` for reading; links are followed. It is a regular file, or a pipe without a name, as a shell makes for `<(command)`.
+/// Opens the file at `path` for reading, following symbolic links. It must be a regular file, or an unnamed pipe as a
+/// shell creates it for `<(command)`.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::InvalidInput`] for a FIFO, which might never have a writer, a device, which may have no end, and for directories
-/// and sockets.
+/// Returns the error of the system, or [`io::ErrorKind::InvalidInput`] for a FIFO (which may never have a writer), a
+/// device (which may have no end), a directory or a socket.
 pub fn open_named(path: &Path) -> io::Result<File> {
     let file = super::open_without_waiting(path)?;
     let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -24,18 +25,18 @@ pub fn open_named(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The content of the file at `path`, at most `most` bytes.
+/// Reads the file at `path`, of at most `most` bytes.
 ///
 /// # Errors
-/// As [`open_named`]; [`io::ErrorKind::FileTooLarge`] for a larger file, in words.
+/// Returns the errors of [`open_named`], and [`io::ErrorKind::FileTooLarge`] with a message for a larger file.
 pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(open_named(path)?, most)
 }
 
-/// The rest of a file from [`open_named`], at most `most` bytes.
+/// Reads the rest of a file from [`open_named`], at most `most` bytes.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::FileTooLarge`] for a larger file, in words.
+/// Returns the error of the system, or [`io::ErrorKind::FileTooLarge`] with a message for a larger file.
 pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = file.take(most.saturating_add(1)).read_to_end(&mut content)?;
@@ -50,18 +51,18 @@ pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// As [`read_named`], for a text.
+/// Like [`read_named`], for text.
 ///
 /// # Errors
-/// Also [`io::ErrorKind::InvalidData`] when it is not UTF-8.
+/// Also returns [`io::ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn text_named(path: &Path, most: u64) -> io::Result<String> {
     text_opened(open_named(path)?, most)
 }
 
-/// As [`read_opened`], for a text.
+/// Like [`read_opened`], for text.
 ///
 /// # Errors
-/// Also [`io::ErrorKind::InvalidData`] when it is not UTF-8.
+/// Also returns [`io::ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn text_opened(file: File, most: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not a text in UTF-8");
     String::from_utf8(read_opened(file, most)?).map_err(not_text)

@@ -1,7 +1,7 @@
-//! The network namespaces of the computer: namespaces(7), network_namespaces(7).
+//! Finds the network namespaces of the computer: namespaces(7), network_namespaces(7).
 //!
-//! A namespace lives as long as a process is in it, a file stands for it in the file system (`ip netns add`, container
-//! runtimes), or something keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
+//! A namespace exists as long as a process is in it, it is mounted on a file (`ip netns add`, container runtimes), or
+//! something else keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,10 +20,10 @@ use super::kept_namespaces::{Entry, Kept, namespace_of};
 use super::mountinfo::mounted;
 use super::owners::{OwnerAsk, ProcessDir, hides_processes, parse_stat, process_ids};
 
-/// What helps against most refusals.
+/// The command that helps in most cases of missing privileges.
 pub(super) const REMEDY: &str = "sudo netstat --all-namespaces";
 
-/// A network namespace, and where it can be entered.
+/// A network namespace, and how it can be entered.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) namespace: Namespace,
@@ -31,7 +31,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// A namespace that something keeps although no process's first thread is in it.
+    /// Creates the entry for a namespace that something keeps alive although it contains no process's main thread.
     pub(super) fn kept(proc: &Path, kept: &Kept) -> Found {
         Found {
             namespace: Namespace {
@@ -54,21 +54,22 @@ impl Found {
     }
 }
 
-/// Who is in a namespace.
+/// The processes in a namespace.
 #[derive(Clone, Copy, Debug)]
 struct Inhabited {
-    /// Start and id of the process that started first; an unknown start comes last.
+    /// The start time and id of the process that started first; an unknown start time sorts last.
     first: (u64, u32),
-    /// Whether threads of the kernel are in it, which never leave the namespace that the computer started with.
+    /// Whether kernel threads are in it, which never leave the initial namespace.
     by_kernel: bool,
 }
 
-/// Every network namespace that can be found: the caller's own first, then by inode. Also what could not be looked at.
+/// Returns all network namespaces that can be found, the caller's own first, then by inode; and what could not be
+/// examined.
 pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
     let own_path = proc.join("thread-self/ns/net");
     let own = std::fs::metadata(&own_path).map(|file| file.ino()).ok();
     let mut limits = Vec::new();
-    // By inode: the path that stands for it in the file system.
+    // The path where each is mounted, by inode.
     let mounted: BTreeMap<u64, PathBuf> = match std::fs::read(proc.join("thread-self/mountinfo")) {
         Ok(mounts) => mounted(&mounts)
             .filter_map(|path| Some((crate::files::path_facts(&path).ok()?.inode, path)))
@@ -101,7 +102,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
     let name = |inode| mounted.get(&inode).and_then(|path: &PathBuf| path.file_name());
     let mut found = vec![Found {
         namespace: Namespace {
-            // 0 is no inode; without /proc there are no others either.
+            // 0 is not a valid inode; without /proc, no other namespaces are found, either.
             inode: own.unwrap_or(0),
             own: true,
             label: match own.and_then(name) {
@@ -137,7 +138,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
     (found, limits)
 }
 
-/// What a namespace without a name in the file system is known by.
+/// Returns the label for a namespace without a name in the file system.
 fn label(proc: &Path, pid: u32) -> NamespaceLabel {
     let ask = OwnerAsk {
         components: true,
@@ -163,7 +164,7 @@ fn label(proc: &Path, pid: u32) -> NamespaceLabel {
     }
 }
 
-/// The namespaces that processes are in, but for `own`.
+/// Returns the namespaces that processes are in, except `own`.
 fn inhabited(
     proc: BorrowedFd<'_>,
     own: Option<u64>,
@@ -179,7 +180,7 @@ fn inhabited(
                 refused += 1;
                 continue;
             }
-            // It ended meanwhile, or is a zombie.
+            // It has ended in the meantime, or is a zombie.
             Err(_) => continue,
         };
         if Some(inode) == own {
@@ -221,18 +222,18 @@ fn inhabited(
     Ok(found)
 }
 
-/// Does something in a network namespace: in a thread of its own, since the calling thread must stay where it is.
+/// Runs `act` in a network namespace, in a separate thread, because the calling thread must stay where it is.
 ///
 /// # Errors
-/// When the namespace is gone or may not be entered (`EPERM` without `CAP_SYS_ADMIN` in the user namespace that owns it and in the
-/// caller's), or no thread can be started.
+/// Returns an error if the namespace no longer exists or may not be entered (`EPERM` without `CAP_SYS_ADMIN` in the
+/// user namespace that owns it and in the caller's), or if the thread cannot be started.
 pub(super) fn within<T: Send>(place: &Found, act: impl FnOnce() -> T + Send) -> io::Result<T> {
     let file = place.open().map_err(|error| match error.raw_os_error() {
-        // What a process's own files say about another user's process.
+        // The error for the files of another user's process.
         Some(libc::EACCES) => io::Error::from_raw_os_error(libc::EPERM),
         _ => error,
     })?;
-    // The process that stood for it may have ended and its id be in use again.
+    // The process through which it is entered may have ended, and its id may be in use again.
     if rustix::fs::fstat(&file)?.st_ino != place.namespace.inode {
         return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }

@@ -1,31 +1,33 @@
-//! Owners of sockets through the kernel's iterator over all descriptors, `iter/task_file`.
+//! Finds the owners of sockets with the kernel's iterator over all descriptors, `iter/task_file`.
 //!
-//! The program (`bpf/task_file.bpf.c`) runs in the kernel for each descriptor of each process and writes a record for each
-//! that is a socket, of whatever family and network namespace: inodes are unique on the whole computer.
+//! The program (`bpf/task_file.bpf.c`) runs in the kernel for each descriptor of each process, and writes a record for
+//! each that is a socket, in any family and network namespace: inodes of sockets are unique on the whole computer.
 //!
-//! # Who may
-//! CAP_BPF and CAP_PERFMON together, or CAP_SYS_ADMIN, in the initial user namespace (`setcap cap_bpf,cap_perfmon+ep`). Nothing else:
-//! `/sys/kernel/btf/vmlinux` is readable for all, and `kernel.unprivileged_bpf_disabled` does not bind who has CAP_BPF.
-//! With these two every descriptor of every process is seen, more than the `/proc` walk sees without CAP_SYS_PTRACE; reading
-//! *about* a foreign process (`/proc/PID/exe`) still needs CAP_SYS_PTRACE.
+//! # Required privileges
+//! CAP_BPF and CAP_PERFMON together, or CAP_SYS_ADMIN, in the initial user namespace (`setcap cap_bpf,cap_perfmon+ep`).
+//! Nothing else is needed: `/sys/kernel/btf/vmlinux` is world-readable, and `kernel.unprivileged_bpf_disabled` does not
+//! affect callers with CAP_BPF. With these two, every descriptor of every process is seen, which is more than the
+//! `/proc` walk sees without CAP_SYS_PTRACE. Reading *about* another user's process (`/proc/PID/exe`) still requires
+//! CAP_SYS_PTRACE.
 //!
 //! # What is seen
-//! * Every process of the initial PID namespace, so every process there is, by its number there. The kernel starts from the
-//!   PID namespace of the process that opens the iterator and the record holds outermost numbers, so it is used in the initial
-//!   one only.
-//! * A thread that unshared its descriptor table (`unshare(CLONE_FILES)`), and the threads of a process whose first thread has
-//!   ended: the `/proc/PID/fd` walk sees neither. Threads that share the table of their process are left out by the kernel
-//!   (since Linux 5.10).
-//! * Not: descriptors on their way in a unix socket message (SCM_RIGHTS) and files registered with io_uring whose descriptor was
-//!   closed. They are in no descriptor table, so the walk does not see them either.
+//! * Every process in the initial PID namespace, and thereby every process of the system, by its id there. The kernel
+//!   starts from the PID namespace of the process that opens the iterator, and the record contains outermost ids, so
+//!   the iterator is used only in the initial PID namespace.
+//! * A thread that unshared its descriptor table (`unshare(CLONE_FILES)`), and the threads of a process whose main
+//!   thread has ended: the `/proc/PID/fd` walk sees neither. The kernel leaves out threads that share the table of
+//!   their process (since Linux 5.10).
+//! * Not seen: descriptors in flight in a Unix-domain socket message (SCM_RIGHTS), and files registered with io_uring
+//!   whose descriptor was closed. They are in no descriptor table, so the walk does not see them, either.
 //!
-//! A descriptor that stays open during the pass is seen; one opened or closed meanwhile may or may not be.
+//! A descriptor that stays open during the pass is seen; one that is opened or closed in the meantime may or may not
+//! be.
 //!
-//! # What it needs
-//! Linux 5.11 with BTF (`CONFIG_DEBUG_INFO_BTF`), little-endian. Memory for the program is not counted against RLIMIT_MEMLOCK since 5.11.
-//! Lockdown forbids neither mode of reading used here; where a security module or seccomp filter does forbid `bpf(2)`, [`Unavailable`]
-//! says so. Nothing is pinned: the program goes when the last descriptor is closed, at the latest when the process ends in
-//! whatever way.
+//! # Requirements
+//! Linux 5.11 with BTF (`CONFIG_DEBUG_INFO_BTF`), little-endian. Memory for the program is not counted against
+//! RLIMIT_MEMLOCK since 5.11. No lockdown mode forbids the kind of reading used here. If a security module or seccomp
+//! filter forbids `bpf(2)`, [`Unavailable`] says so. Nothing is pinned: the program is unloaded when the last
+//! descriptor is closed, at the latest when the process ends for whatever reason.
 
 use std::fmt;
 use std::io;
@@ -40,38 +42,40 @@ use crate::linux::bpf::kernel_btf::{self, KernelBtf};
 use crate::linux::bpf::object::{Object, ObjectError, Program};
 use crate::linux::bpf::sys;
 
-/// `bpf/task_file.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
+/// The compiled `bpf/task_file.bpf.c`; `cargo xtask bpf --check` verifies it.
 const OBJECT: &[u8] = include_bytes!("../../bpf/task_file.bpf.o");
-/// The program's section in it.
+/// The section of the program in the object file.
 const SECTION: &str = "iter/task_file";
-/// The kernel function that stands for the iterator.
+/// The kernel function that represents the iterator.
 const ITERATOR: &str = "bpf_iter_task_file";
-/// The name an administrator sees in `bpftool prog`: 15 bytes at most.
+/// The name that `bpftool prog` shows: at most 15 bytes.
 const NAME: &str = "netstat_sockets";
 
-/// `struct record` of the program.
+/// The size of the program's `struct record` in bytes.
 const RECORD_BYTES: usize = 24;
-/// The kernel collects up to 8 pages before it hands out anything. Whole records, so none is ever split.
+/// The kernel collects up to 8 pages before it returns anything. A whole number of records, so that none is split.
 const BUFFER_BYTES: usize = 32 * 1024 / RECORD_BYTES * RECORD_BYTES;
 
-/// One descriptor that is a socket.
+/// A descriptor that refers to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Holding {
-    /// The socket's inode in sockfs, as sock_diag and `/proc/net/tcp` show it.
+    /// The inode of the socket in sockfs, as reported by sock_diag and `/proc/net/tcp`.
     pub inode: u32,
-    /// The process, in the initial PID namespace.
+    /// The id of the process in the initial PID namespace.
     pub pid: u32,
-    /// The thread whose descriptor table it is: `pid`, unless that thread has unshared it or the first thread has ended.
+    /// The thread that the descriptor table belongs to: `pid`, unless a thread has unshared its table or the main
+    /// thread has ended.
     pub tid: u32,
-    /// The descriptor's number.
+    /// The number of the descriptor.
     pub fd: u32,
-    /// When the process started, in nanoseconds since boot, time asleep included (`start_boottime` of its first thread).
+    /// The start time of the process in nanoseconds since boot, including suspended time (`start_boottime` of its main
+    /// thread).
     pub start_ns: u64,
 }
 
 impl Holding {
-    /// The start time as in field 22 of `/proc/PID/stat`, in clock ticks: equal to it exactly while `pid` is still the
-    /// same process. `ticks_per_second` is `sysconf(_SC_CLK_TCK)`, 100 on nearly every machine.
+    /// Returns the start time in clock ticks as in field 22 of `/proc/PID/stat`; the two are equal exactly while `pid`
+    /// is still the same process. `ticks_per_second` is `sysconf(_SC_CLK_TCK)`, which is 100 on almost all machines.
     pub fn start_ticks(&self, ticks_per_second: u64) -> u64 {
         match 1_000_000_000u64.checked_div(ticks_per_second) {
             Some(nanoseconds) if nanoseconds > 0 => self.start_ns / nanoseconds,
@@ -80,16 +84,17 @@ impl Holding {
     }
 }
 
-/// What one pass took.
+/// Statistics of one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Descriptors reported.
+    /// The number of reported descriptors.
     pub holdings: u64,
-    /// Calls of `read`.
+    /// The number of calls of `read`.
     pub reads: u64,
 }
 
-/// Why the iterator cannot be used. [`fmt::Display`] gives the reason in plain words, to follow "eBPF not used: ".
+/// The reason why the iterator cannot be used. [`fmt::Display`] writes it in plain words that fit after "eBPF not used:
+/// ".
 #[derive(Debug)]
 pub enum Unavailable {
     /// The caller is not root and lacks at least one of the capabilities.
@@ -99,13 +104,13 @@ pub enum Unavailable {
         /// Whether CAP_PERFMON is missing.
         perfmon: bool,
     },
-    /// The caller is in a user namespace of its own: its capabilities mean nothing to `bpf(2)`.
+    /// The caller is in a separate user namespace, whose capabilities are not accepted by `bpf(2)`.
     UserNamespace,
-    /// The caller is in a PID namespace of its own, and the program reports numbers of the outermost one.
+    /// The caller is in a separate PID namespace, but the program reports ids of the outermost one.
     PidNamespace,
-    /// The caller is in a time namespace of its own, where start times are shifted.
+    /// The caller is in a separate time namespace, where start times are shifted.
     TimeNamespace,
-    /// The caller's namespaces are unknown: no `/proc`.
+    /// The caller's namespaces are unknown, because `/proc` is not available.
     NoProc(io::Error),
     /// The kernel does not publish its types, or they cannot be read.
     NoBtf(io::Error),
@@ -113,28 +118,29 @@ pub enum Unavailable {
     Kernel(String),
     /// The kernel was built without `bpf(2)`.
     NoSystemCall,
-    /// `bpf(2)` is forbidden although the capabilities are there: a seccomp filter (containers), a security module, or lockdown.
+    /// `bpf(2)` is forbidden despite the capabilities: by a seccomp filter (containers), a security module, or
+    /// lockdown.
     Forbidden {
-        /// The lockdown mode in force, if there is one.
+        /// The lockdown mode in effect, if any.
         lockdown: Option<String>,
     },
-    /// Programs and maps count as locked memory, of which the caller may have too little (Linux before 5.11).
+    /// Programs and maps count as locked memory, whose limit may be too low for the caller (Linux before 5.11).
     LockedMemory,
-    /// The kernel has no such helper function for programs of this kind.
+    /// The kernel does not provide a helper function to programs of this type.
     Helper {
-        /// The first version of Linux that has it.
+        /// The first version of Linux that does.
         since: &'static str,
     },
-    /// The verifier refused the program.
+    /// The verifier rejected the program.
     Verifier {
-        /// What the kernel answered.
+        /// The error of the kernel.
         error: io::Error,
-        /// The last line of its log that says something.
+        /// The last meaningful line of the verifier's log.
         line: String,
     },
     /// The loaded program could not be attached or opened.
     Attach(io::Error),
-    /// Reading failed half-way, so the answer is not complete.
+    /// Reading failed halfway, so the result is incomplete.
     Read(io::Error),
 }
 
@@ -189,7 +195,7 @@ impl fmt::Display for Unavailable {
 impl std::error::Error for Unavailable {}
 
 impl Unavailable {
-    /// What the user can do about it; `None` where nothing helps that is known here.
+    /// Returns what the user can do about it; `None` if there is no known remedy.
     pub(crate) fn remedy(&self) -> Option<String> {
         match self {
             Unavailable::Capabilities { .. } if !rustix::process::geteuid().is_root() => {
@@ -200,7 +206,8 @@ impl Unavailable {
         }
     }
 
-    /// Why the kernel did not load a program, from its answer and the last line of the verifier's log. `lockdown`: the mode in force.
+    /// Returns why the kernel did not load a program, from its error and the last line of the verifier's log.
+    /// `lockdown` is the lockdown mode in effect.
     fn of_load(error: io::Error, line: String, lockdown: Option<String>) -> Unavailable {
         match (error.raw_os_error(), refused_helper(&line)) {
             (Some(libc::ENOSYS), _) => Unavailable::NoSystemCall,
@@ -216,7 +223,7 @@ impl Unavailable {
         }
     }
 
-    /// Why the kernel did not make a map.
+    /// Returns why the kernel did not create a map.
     pub(crate) fn of_map(error: io::Error) -> Unavailable {
         match error.raw_os_error() {
             Some(libc::ENOSYS) => Unavailable::NoSystemCall,
@@ -230,9 +237,10 @@ impl Unavailable {
 /// `bpf_probe_read_kernel`.
 const PROBE_READ_KERNEL: u32 = 113;
 
-/// Helper functions that tracing programs here call, by their numbers in `enum bpf_func_id`, and the version of Linux that lets them:
-/// `bpf_get_socket_cookie`, `bpf_probe_read_kernel`, `bpf_ktime_get_boot_ns`, `bpf_seq_write`, the three of ring buffers,
-/// `bpf_skc_to_tcp_sock`, `bpf_get_current_task_btf`, `bpf_sock_from_file`.
+/// The helper functions that the tracing programs call, by their numbers in `enum bpf_func_id`, each with the version
+/// of Linux that provides it: `bpf_get_socket_cookie`, `bpf_probe_read_kernel`, `bpf_ktime_get_boot_ns`,
+/// `bpf_seq_write`, the three for ring buffers, `bpf_skc_to_tcp_sock`, `bpf_get_current_task_btf`,
+/// `bpf_sock_from_file`.
 const HELPERS: [(u32, &str); 10] = [
     (46, "5.12"),
     (PROBE_READ_KERNEL, "5.5"),
@@ -246,26 +254,27 @@ const HELPERS: [(u32, &str); 10] = [
     (162, "5.11"),
 ];
 
-/// The number of the helper function that the verifier refused: `unknown func bpf_sock_from_file#162`, `invalid func unknown#162`,
-/// `program of this type cannot use helper bpf_x#46` (`check_helper_call` of `kernel/bpf/verifier.c`).
+/// Returns the number of the helper function that the verifier refused: `unknown func bpf_sock_from_file#162`, `invalid
+/// func unknown#162`, `program of this type cannot use helper bpf_x#46` (`check_helper_call` in
+/// `kernel/bpf/verifier.c`).
 fn refused_helper(line: &str) -> Option<u32> {
     let refused = line.contains("func ") || line.contains("cannot use helper ");
     let digits = line.rsplit_once('#').filter(|_| refused)?.1;
     digits.trim_end().parse().ok()
 }
 
-/// The loaded program. Load once, pass as often as wanted; dropping it takes the program out of the kernel.
+/// The loaded program, which can make any number of passes and is unloaded on drop.
 #[derive(Debug)]
 pub struct TaskFile {
-    /// Keeps the program: its own descriptor is closed.
+    /// The link keeps the program loaded; the program's own descriptor is closed.
     link: OwnedFd,
 }
 
 impl TaskFile {
-    /// Whether loading has a chance: microseconds, no file but three links under `/proc/self/ns` is looked at.
+    /// Checks whether loading can succeed. Takes microseconds, and reads no file except three links in `/proc/self/ns`.
     ///
     /// # Errors
-    /// The reason why not.
+    /// Returns the reason why it cannot.
     pub fn check() -> Result<(), Unavailable> {
         check_capabilities()?;
         if !in_namespace("pid", 0xeffffffc)? {
@@ -273,17 +282,19 @@ impl TaskFile {
         }
         match in_namespace("time", 0xeffffffa) {
             Ok(true) => Ok(()),
-            // Before Linux 5.6, or built without: no shift either.
+            // Before Linux 5.6, or if the kernel was built without time namespaces, start times are not shifted.
             Err(Unavailable::NoProc(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Ok(false) => Err(Unavailable::TimeNamespace),
             Err(other) => Err(other),
         }
     }
 
-    /// Loads and attaches the program: some milliseconds, most of them the kernel's verifier and the walk over its types.
+    /// Loads and attaches the program. Takes some milliseconds, most of them for the kernel's verifier and the walk
+    /// over its types.
     ///
     /// # Errors
-    /// The reason why the iterator cannot be used; [`TaskFile::check`] comes first, so an ordinary user's run costs nothing.
+    /// Returns the reason why the iterator cannot be used. [`TaskFile::check`] is called first, so that an unprivileged
+    /// caller loses no time.
     pub fn load() -> Result<Self, Unavailable> {
         Self::check()?;
         Self::load_object(OBJECT)
@@ -300,11 +311,12 @@ impl TaskFile {
         Ok(TaskFile { link })
     }
 
-    /// One pass over all descriptors: shows each one that is a socket to `visit`, in order of process and descriptor, until it breaks. A socket held through several descriptors or by several
-    /// processes is shown for each. `buffer` is scratch space, kept by the caller so that a next pass allocates nothing.
+    /// Makes one pass over all descriptors: passes each that is a socket to `visit`, ordered by process and descriptor,
+    /// until it breaks. A socket that is held through several descriptors or by several processes is reported for each
+    /// of them. `buffer` is scratch space that the caller keeps, so that the next pass allocates nothing.
     ///
     /// # Errors
-    /// [`Unavailable::Attach`] and [`Unavailable::Read`]: what was shown so far is then not all.
+    /// Returns [`Unavailable::Attach`] or [`Unavailable::Read`]; what was reported so far is then incomplete.
     pub fn holdings(
         &self,
         buffer: &mut Vec<u8>,
@@ -318,7 +330,7 @@ impl TaskFile {
             let filled = match rustix::io::read(&pass, &mut buffer[..]) {
                 Ok(0) => return Ok(stats),
                 Ok(filled) => filled,
-                // The kernel gives up a read after 1,000,000 descriptors without a socket, to go on at the next.
+                // The kernel ends a read after 1,000,000 descriptors without a socket, and continues with the next one.
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(Unavailable::Read(error.into())),
             };
@@ -336,10 +348,10 @@ impl TaskFile {
     }
 }
 
-/// Whether the caller may load tracing programs: the capabilities, in the initial user namespace.
+/// Checks whether the caller may load tracing programs: it needs the capabilities, in the initial user namespace.
 ///
 /// # Errors
-/// The reason why not.
+/// Returns the reason why not.
 pub(crate) fn check_capabilities() -> Result<(), Unavailable> {
     let capabilities = rustix::thread::capabilities(None)
         .map(|sets| sets.effective)
@@ -358,24 +370,24 @@ pub(crate) fn check_capabilities() -> Result<(), Unavailable> {
     }
 }
 
-/// Loads a program that fits the running kernel, under `name`.
+/// Loads a relocated program under `name`.
 ///
 /// # Errors
-/// Why the kernel did not take it.
+/// Returns why the kernel did not load it.
 pub(crate) fn load_fitted(place: sys::Place, program: &Program<'_>, name: &str) -> Result<OwnedFd, Unavailable> {
     let load = |log: Option<&mut [u8]>| {
         let instructions = &program.instructions;
         sys::load(place, instructions, program.license, name, program.attach_to, log)
     };
     load(None).map_err(|error| {
-        // The verifier says EPERM too; then it has something to say.
+        // The verifier also returns EPERM; its log then contains the reason.
         let mut log = vec![0; 64 * 1024];
         let _ = load(Some(&mut log));
         Unavailable::of_load(error, last_line(&log), lockdown())
     })
 }
 
-/// Reads `struct record` of the program.
+/// Decodes a `struct record` of the program.
 fn holding(record: &[u8; RECORD_BYTES]) -> Holding {
     let number = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
     let mut start = [0; 8];
@@ -389,24 +401,24 @@ fn holding(record: &[u8; RECORD_BYTES]) -> Holding {
     }
 }
 
-/// Whether the caller's namespace of this kind is the one with this inode: the link reads `pid:[4026531836]`.
+/// Whether the caller's namespace of this type has this inode: the link target is `pid:[4026531836]`.
 fn in_namespace(kind: &str, inode: u32) -> Result<bool, Unavailable> {
     let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).map_err(Unavailable::NoProc)?;
     Ok(link.as_os_str().as_encoded_bytes() == format!("{kind}:[{inode}]").as_bytes())
 }
 
-/// The lockdown mode in force, if any.
+/// Returns the lockdown mode in effect, if any.
 fn lockdown() -> Option<String> {
     let modes = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
     chosen(&modes).filter(|&mode| mode != "none").map(str::to_owned)
 }
 
-/// The word in brackets: `none [integrity] confidentiality`.
+/// Returns the word in brackets: `none [integrity] confidentiality`.
 pub(crate) fn chosen(modes: &str) -> Option<&str> {
     Some(modes.split_once('[')?.1.split_once(']')?.0)
 }
 
-/// The last line of a verifier log that is not its closing statistics.
+/// Returns the last line of a verifier log before the closing statistics.
 fn last_line(log: &[u8]) -> String {
     let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     String::from_utf8_lossy(&log[..end])
@@ -491,7 +503,7 @@ mod tests {
         if let Err(error) = TaskFile::load() {
             return netstat_testkit::skip("verifier_message_is_reported", &error.to_string());
         }
-        // Helpers that need a GPL-compatible licence are not for a closed program.
+        // Helpers that require a GPL-compatible license are not available to a proprietary program.
         let closed = b"Proprietary \0";
         let mut object = OBJECT.to_vec();
         let at = object

@@ -1,4 +1,4 @@
-//! Namespaces, containers and mounts: what the caller's surroundings hide.
+//! Checks of the environment: what namespaces, containers and mounts hide from the caller.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::CheckArea::Environment;
 use crate::linux::{namespaces, users};
 use crate::{Check, CheckStatus};
 
-/// `PROC_PID_INIT_INO` of include/linux/proc_ns.h: the initial PID namespace has this inode.
+/// `PROC_PID_INIT_INO` in include/linux/proc_ns.h: the inode of the initial PID namespace.
 const INITIAL_PID: u32 = 0xeffffffc;
 
-/// The checks of this area.
+/// Returns the checks of this area.
 pub(super) fn checks(proc: &Path, root: &Path) -> Vec<Check> {
     let mut checks = vec![mount(proc), container(proc, root), processes(proc)];
     checks.push(match users::unmapped(proc) {
@@ -35,7 +35,7 @@ pub(super) fn checks(proc: &Path, root: &Path) -> Vec<Check> {
     checks
 }
 
-/// How `/proc` is mounted: `hidepid` and `subset=pid` of proc(5).
+/// Checks how `/proc` is mounted: `hidepid` and `subset=pid` of proc(5).
 fn mount(proc: &Path) -> Check {
     let Ok(mounts) = std::fs::read_to_string(proc.join("self/mountinfo")) else {
         return Check::new(Environment, "proc", CheckStatus::Failed, "/proc is not there")
@@ -68,7 +68,7 @@ fn mount(proc: &Path) -> Check {
     }
 }
 
-/// The options of the last file system mounted on `/proc`, in the text of mountinfo: those of the superblock.
+/// Returns the superblock options of the last file system mounted at `/proc`, from the text of mountinfo.
 fn proc_options(mounts: &str) -> &str {
     mounts
         .lines()
@@ -82,7 +82,7 @@ fn proc_options(mounts: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// Which container the caller runs in, by the marks that runtimes leave: see also systemd-detect-virt(1).
+/// Checks whether the caller runs in a container, by the traces that runtimes leave; see also systemd-detect-virt(1).
 fn container(proc: &Path, root: &Path) -> Check {
     let kind = container_kind(proc, root);
     let kind = kind.unwrap_or_default();
@@ -140,7 +140,7 @@ fn processes(proc: &Path) -> Check {
     }
 }
 
-/// The network namespaces that can be found.
+/// Checks which network namespaces can be found.
 fn networks(proc: &Path) -> Check {
     let (found, limits) = namespaces::find(proc);
     let others = found.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The running kernel: its version, its options, its types, what it forbids.
+//! Checks of the running kernel: its version, configuration, types, and restrictions.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::linux::owners_ebpf::{TaskFile, Unavailable};
 use crate::linux::release_numbers;
 use crate::{Check, CheckStatus, ConfinementSupport};
 
-/// Options of the kernel's configuration that open something up, and what is missing without them.
+/// The options of the kernel's configuration that are needed, and what is missing without them.
 const OPTIONS: &[(&str, &str)] = &[
     (
         "INET_DIAG",
@@ -38,7 +38,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("NF_TABLES", "there is no nftables to read"),
 ];
 
-/// The checks of this area.
+/// Returns the checks of this area.
 pub(super) fn checks(proc: &Path, root: &Path) -> Vec<Check> {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy().into_owned();
@@ -68,12 +68,12 @@ fn version(release: &str) -> Check {
     }
 }
 
-/// The text of the kernel's configuration and where it was.
+/// Returns the text of the kernel's configuration and where it was found.
 fn configuration(proc: &Path, root: &Path, release: &str) -> Option<(String, String)> {
     let published = proc.join("config.gz");
     if let Ok(file) = std::fs::File::open(&published) {
         let mut text = String::new();
-        // Some 250 kB; nothing sensible is larger.
+        // About 250 kB; a much larger one would not be a valid configuration.
         let limited = flate2::read::GzDecoder::new(file)
             .take(8 << 20)
             .read_to_string(&mut text);
@@ -92,7 +92,7 @@ fn configuration(proc: &Path, root: &Path, release: &str) -> Option<(String, Str
         })
 }
 
-/// The options of [`OPTIONS`] that `text` does not set to `y` or `m`.
+/// Returns those of [`OPTIONS`] that `text` does not set to `y` or `m`.
 fn unset(text: &str) -> Vec<&'static (&'static str, &'static str)> {
     let set = |option: &str| {
         text.lines().any(|line| {
@@ -134,7 +134,7 @@ fn options(proc: &Path, root: &Path, release: &str) -> Check {
     .effect(effects.join("; "))
 }
 
-/// Whether modules can be loaded: the kinds of sock_diag are loaded when they are first asked for.
+/// Checks whether modules can be loaded, because the sock_diag modules are loaded on first use.
 fn modules(proc: &Path, root: &Path, release: &str) -> Check {
     let disabled = std::fs::read_to_string(proc.join("sys/kernel/modules_disabled"));
     if disabled.is_ok_and(|value| value.trim() == "1") {
@@ -192,7 +192,7 @@ fn lockdown(root: &Path) -> Check {
     }
 }
 
-/// What this program confines itself with.
+/// Checks which mechanisms this program can use to confine itself.
 fn confinement(support: ConfinementSupport) -> Check {
     let check = |status, found: &str| Check::new(Kernel, "confinement", status, found);
     match (support.system_calls, support.landlock) {
@@ -211,7 +211,7 @@ fn confinement(support: ConfinementSupport) -> Check {
     }
 }
 
-/// The iterator over descriptors, after it was loaded.
+/// Reports whether the iterator over descriptors could be loaded.
 fn iterator(failed: Option<Unavailable>) -> Check {
     let Some(why) = failed else {
         return Check::new(

@@ -1,4 +1,4 @@
-//! Who the caller is, and which capabilities it has: capabilities(7).
+//! Checks of who the caller is, and which capabilities it has: capabilities(7).
 
 use std::path::Path;
 
@@ -8,14 +8,15 @@ use rustix::thread::CapabilitySet;
 use crate::CheckArea::Privileges;
 use crate::{Check, CheckStatus};
 
-/// Names of a check, capabilities, and what stays closed without them.
+/// The id of a check, the capabilities it needs, and what is not possible without them.
 type Wanted = (
     &'static str,
     &'static [&'static [(CapabilitySet, &'static str)]],
     &'static str,
 );
 
-/// Capabilities that open something up, and what stays closed without them. One of each inner list is enough for its place.
+/// The capabilities that are useful, and what is not possible without them. One capability from each inner list is
+/// sufficient.
 const WANTED: &[Wanted] = &[
     (
         "owners-of-others",
@@ -59,7 +60,7 @@ const WANTED: &[Wanted] = &[
     ),
 ];
 
-/// The checks of this area.
+/// Returns the checks of this area.
 pub(super) fn checks(proc: &Path) -> Vec<Check> {
     let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
     let bounding = status_number(proc, "CapBnd:", 16);
@@ -130,7 +131,7 @@ fn capability(
     let verb = if missing.len() == 1 { "is" } else { "are" };
     let found = format!("{} {verb} missing", missing.join(" and "));
     let check = Check::new(Privileges, id, CheckStatus::Limited, found).effect(effect);
-    // What has been taken from the bounding set, nothing in this session can give back.
+    // A capability that is missing from the bounding set cannot be regained in this session.
     let gone = bounding.is_some_and(|bounding| {
         groups
             .iter()
@@ -151,7 +152,7 @@ fn capability(
     }
 }
 
-/// The number behind `key` in `/proc/self/status`.
+/// Returns the number after `key` in `/proc/self/status`.
 fn status_number(proc: &Path, key: &str, radix: u32) -> Option<u64> {
     let text = std::fs::read_to_string(proc.join("self/status")).ok()?;
     field(&text, key, radix)

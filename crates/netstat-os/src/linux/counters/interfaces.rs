@@ -1,4 +1,4 @@
-//! Asks for the counters of the interfaces: rtnetlink first, `/proc/net/dev` where that is refused.
+//! Reads the counters of the interfaces: through rtnetlink or, if that is refused, from `/proc/net/dev`.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,15 +15,17 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use super::links::{ARPHRD_ETHER, ARPHRD_LOOPBACK, BadAnswer, Progress, decode, request};
 use super::{now, procdev, read_net, why};
 
-/// How often an interrupted dump is asked for again.
+/// How many times an interrupted dump is repeated.
 const TRIES: u32 = 4;
-/// The kernel answers at once; a longer wait means something is between.
+/// The time limit for an answer. The kernel answers immediately; a longer wait means that something intercepts the
+/// request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The kernel sends at most 32 KiB at once unless asked to; larger messages are asked for with a larger buffer.
+/// The initial buffer size in bytes. The kernel sends at most 32 KiB at once by default; the buffer grows for larger
+/// messages.
 const BUFFER: usize = 64 * 1024;
 
-/// The interface counters of the calling thread's network namespace. `proc` (usually `/proc`) is read only where netlink
-/// is refused.
+/// Returns the interface counters in the network namespace of the calling thread. `proc` (usually `/proc`) is read only
+/// if netlink is refused.
 ///
 /// Never fails as a whole: what cannot be read is unknown, and a [`Limit`] says why.
 pub fn interface_statistics(proc: &Path) -> (InterfaceStatistics, Vec<Limit>) {
@@ -47,9 +49,9 @@ pub fn interface_statistics(proc: &Path) -> (InterfaceStatistics, Vec<Limit>) {
     (InterfaceStatistics { at: now(), interfaces }, limits)
 }
 
-/// All links through rtnetlink, and whether the dump was interrupted to the last.
+/// Dumps all links through rtnetlink, and returns whether even the last attempt was interrupted.
 fn dump() -> io::Result<(Vec<InterfaceCounters>, bool)> {
-    // Protocol 0 of this family is NETLINK_ROUTE.
+    // Protocol 0 is NETLINK_ROUTE.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     let mut buffer = vec![0; BUFFER];
@@ -68,7 +70,7 @@ fn dump_once(socket: &OwnedFd, sequence: u32, buffer: &mut Vec<u8>) -> io::Resul
     let mut found = Vec::new();
     let mut interrupted = false;
     loop {
-        // The real length shows whether the buffer is large enough; only then is the datagram taken.
+        // Peek for the full length and grow the buffer if necessary before the datagram is received.
         let (_, length) = retry_on_intr(|| recv(socket, &mut buffer[..], RecvFlags::PEEK | RecvFlags::TRUNC))?;
         if length > buffer.len() {
             buffer.resize(length, 0);
@@ -84,7 +86,7 @@ fn dump_once(socket: &OwnedFd, sequence: u32, buffer: &mut Vec<u8>) -> io::Resul
     }
 }
 
-/// The same from `/proc/net/dev`, completed through ioctls.
+/// Returns the same from `/proc/net/dev`, completed with ioctls.
 fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<Vec<InterfaceCounters>> {
     let missing = |reason: String| Limit {
         what: "interface statistics are missing".to_owned(),
@@ -148,7 +150,7 @@ fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<
     Fact::Known(interfaces)
 }
 
-/// What `/proc/net/dev` does not say about an interface.
+/// What `/proc/net/dev` does not contain about an interface.
 struct Device {
     index: Fact<u32>,
     mac: Fact<[u8; 6]>,
@@ -169,33 +171,33 @@ impl Device {
 const SIOCGIFHWADDR: Opcode = 0x8927;
 const SIOCGIFINDEX: Opcode = 0x8933;
 
-/// struct ifreq (linux/if.h): a name of 16 bytes and a union of 24 on 64-bit systems, 16 on 32-bit ones; the larger
-/// size serves both, as the kernel copies its own.
+/// struct ifreq (linux/if.h): a name of 16 bytes and a union of 24 bytes on 64-bit systems, 16 bytes on 32-bit ones.
+/// The larger size works for both, as the kernel copies only its own size.
 #[repr(C, align(8))]
 struct InterfaceRequest {
     name: [u8; 16],
     value: [u8; 24],
 }
 
-/// Asks the kernel about the interface `name` (netdevice(7)). An ioctl answers for the socket's own network namespace,
-/// while `/sys/class/net` shows the namespace that it was mounted in.
+/// Queries the interface `name` (netdevice(7)). An ioctl refers to the network namespace of the socket, whereas
+/// `/sys/class/net` shows the namespace in which it was mounted.
 fn describe(socket: impl AsFd, name: &[u8]) -> rustix::io::Result<Device> {
     let mut request = InterfaceRequest {
         name: [0; 16],
         value: [0; 24],
     };
-    // IFNAMSIZ is 16 with the NUL at the end.
+    // IFNAMSIZ is 16, including the terminating NUL.
     let Some(place) = request.name[..15].get_mut(..name.len()) else {
         return Err(rustix::io::Errno::INVAL);
     };
     place.copy_from_slice(name);
-    // SAFETY: SIOCGIFINDEX reads and writes one struct ifreq, which `InterfaceRequest` is at least as large as and
-    // aligned for; every bit pattern is valid in its byte arrays.
+    // SAFETY: SIOCGIFINDEX reads and writes one struct ifreq, for which `InterfaceRequest` is large enough and
+    // sufficiently aligned; every bit pattern is valid in its byte arrays.
     unsafe { ioctl(&socket, Updater::<SIOCGIFINDEX, _>::new(&mut request)) }?;
     let index = u32::from_ne_bytes([request.value[0], request.value[1], request.value[2], request.value[3]]);
     // SAFETY: as above, for SIOCGIFHWADDR.
     unsafe { ioctl(&socket, Updater::<SIOCGIFHWADDR, _>::new(&mut request)) }?;
-    // struct sockaddr: the kind of device (ARPHRD_*), then its address.
+    // struct sockaddr: the type of device (ARPHRD_*), then its address.
     let [low, high, a, b, c, d, e, f, ..] = request.value;
     let kind = u16::from_ne_bytes([low, high]);
     Ok(Device {
@@ -218,7 +220,7 @@ mod tests {
         interfaces.known().expect("interfaces are readable")
     }
 
-    /// Both ways name the same interfaces with the same numbers, kinds and addresses, and neither goes backwards.
+    /// Both sources report the same interfaces with the same indices, types and addresses, and no counter decreases.
     #[test]
     fn netlink_and_proc_agree() {
         let (before, limits) = interface_statistics(Path::new("/proc"));

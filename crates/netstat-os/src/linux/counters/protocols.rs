@@ -1,4 +1,4 @@
-//! Reads the counters of the protocols.
+//! Reads the counters of protocols.
 
 use std::io;
 use std::path::Path;
@@ -10,17 +10,17 @@ use netstat_model::{Fact, Limit, Why, text::plain_error};
 
 use super::{now, read_net, snmp, why};
 
-/// What a question needs.
+/// The requested counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// These blocks; the others are left [`Why::NotAsked`] as far as that saves work.
+    /// The requested blocks; the others stay [`Why::NotAsked`] as far as that saves work.
     pub blocks: BlockSet,
-    /// Also the counters beyond the classic ones.
+    /// Whether to include the counters beyond the classic ones.
     pub further: bool,
 }
 
 impl Default for Wanted {
-    /// Every block, classic counters only.
+    /// All blocks, with the classic counters only.
     fn default() -> Self {
         Wanted {
             blocks: BlockSet::ALL,
@@ -32,7 +32,7 @@ impl Default for Wanted {
 const IPV6_BLOCKS: [Block; 3] = [Block::Ipv6, Block::Icmpv6, Block::Udpv6];
 const IPV4_BLOCKS: [Block; 4] = [Block::Ipv4, Block::Icmpv4, Block::Tcpv4, Block::Udpv4];
 
-/// A file of counters and what was found in it.
+/// A file of counters and its content.
 struct Source {
     /// Why its counters are unknown, unless they were read.
     missing: Option<Why>,
@@ -46,10 +46,10 @@ impl Source {
     };
 }
 
-/// The protocol counters of the calling thread's network namespace, read below `proc` (usually `/proc`).
+/// Returns the protocol counters in the network namespace of the calling thread, read below `proc` (usually `/proc`).
 ///
-/// Never fails as a whole: what cannot be read leaves its figures unknown, and a [`Limit`] says why.
-/// `Current Connections` stay [`Why::NotAsked`]: the caller counts them from the sockets
+/// Never fails as a whole: what cannot be read leaves its counters unknown, and a [`Limit`] says why. `Current
+/// Connections` stay [`Why::NotAsked`]: the caller counts them from the sockets
 /// ([`ProtocolStatistics::set_current_connections`]).
 pub fn protocol_statistics(proc: &Path, wanted: Wanted) -> (ProtocolStatistics, Vec<Limit>) {
     let mut limits = Vec::new();
@@ -101,7 +101,7 @@ pub fn protocol_statistics(proc: &Path, wanted: Wanted) -> (ProtocolStatistics, 
     (statistics, limits)
 }
 
-/// One figure from the groups of its file; `missing` says why the file has none.
+/// Looks up a counter in the groups of its file; `missing` is why the file has none.
 fn resolve(source: LinuxSource, groups: &[CounterGroup], missing: Option<Why>) -> Fact<u64> {
     let unknown = Fact::Unknown(missing.unwrap_or(Why::NotSupported));
     let group = |name: &str| groups.iter().find(|group| *group.name == *name);
@@ -128,7 +128,7 @@ fn resolve(source: LinuxSource, groups: &[CounterGroup], missing: Option<Why>) -
             name: counter,
             beside,
         } => match group(beside) {
-            // The file was read, so what it leaves out is 0.
+            // The file was read, so a counter that it omits is 0.
             Some(_) => match group(name) {
                 Some(group) if group.get(counter).is_some() => value(group, counter),
                 _ => Fact::Known(0),
@@ -153,7 +153,7 @@ fn read(proc: &Path, name: &str, what: &str, parse: fn(&[u8]) -> snmp::Parsed, l
     }
 }
 
-/// IPv6 may be missing by choice: then the kernel has no `snmp6`, though it has `snmp`.
+/// Reads the IPv6 counters. IPv6 may be disabled: the kernel then has no `snmp6`, although it has `snmp`.
 fn read_ipv6(proc: &Path, ipv4: &Source, limits: &mut Vec<Limit>) -> Source {
     const WHAT: &str = "the statistics of IPv6, ICMPv6 and UDP over IPv6";
     match read_net(proc, "snmp6") {
@@ -282,7 +282,7 @@ Udp6NoPorts 11
         assert_eq!(received(&s, Block::Tcpv6, "active_opens"), Fact::Unknown(Why::NotKept));
         assert_eq!(received(&s, Block::Udpv4, "receive_errors"), Fact::Known(3));
         assert_eq!(received(&s, Block::Udpv6, "no_ports"), Fact::Known(11));
-        // A kernel that does not know a counter leaves it unknown.
+        // A counter that the kernel does not know is unknown.
         assert_eq!(
             received(&s, Block::Ipv4, "reassembly_required"),
             Fact::Unknown(Why::NotSupported)
@@ -378,7 +378,7 @@ Udp6NoPorts 11
 
     #[test]
     fn only_what_is_asked_for_is_read() {
-        // The other files are missing, and nobody complains.
+        // The other files do not exist, and no limit is reported.
         let proc = proc(&[("snmp6", SNMP6)]);
         let wanted = Wanted {
             blocks: Block::Icmpv6.into(),

@@ -1,4 +1,5 @@
-//! The sockets that exist according to the events so far, so that each event can carry all that is known of its socket.
+//! The sockets that exist according to the events so far, so that each event can contain everything that is known about
+//! its socket.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -8,22 +9,23 @@ use netstat_model::{
     Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Protocol, Socket, State,
 };
 
-/// Sockets kept at most where tracepoints report each end with all its facts: some 6 MB. Of further sockets only the keys are kept: they
-/// are watched, too, but lost events about them are not made up for.
+/// The maximum number of sockets that are kept if tracepoints report each end with all facts: about 6 MB. Only the keys
+/// of further sockets are kept; they are watched as well, but lost events about them cannot be made up for.
 pub(super) const MOST_TRACED: usize = 28_000;
-/// Sockets kept at most where facts about an end have to come from here: some 25 MB. The ends of further sockets are known only from the
-/// kernel's messages.
+/// The maximum number of sockets that are kept if facts about their end must come from here: about 25 MB. The ends of
+/// further sockets are known only from the kernel's messages.
 pub(super) const MOST: usize = 100_000;
-/// Keys of further sockets kept at most, so that no listing reports them again: some 20 MB.
+/// The maximum number of keys of further sockets, which prevent listings from reporting them again: about 20 MB.
 const MOST_KEYS: usize = 1_000_000;
-/// How long after a socket was opened its owner is looked for where no event had it; after the last time it stays unknown.
+/// How long after the opening of a socket its owner is searched for, if no event contained it. After the last attempt,
+/// it stays unknown.
 const RETRY_AFTER: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_secs(3),
     Duration::from_secs(15),
 ];
 
-/// What is kept of one socket.
+/// What is kept about a socket.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
     pub(super) socket: Socket,
@@ -33,7 +35,7 @@ pub(super) struct Live {
     pub(super) opened: Fact<u64>,
     pub(super) direction: Direction,
     namespace: Fact<u32>,
-    /// The number of the last listing that showed it, or that came before the last event about it.
+    /// The number of the last listing that contained it, or that preceded the last event about it.
     pub(super) round: u32,
 }
 
@@ -51,7 +53,7 @@ impl Live {
         }
     }
 
-    /// An event about it.
+    /// Creates an event about the socket.
     pub(super) fn event(&self, kind: EventKind, at: Moment, origin: EventOrigin) -> Event {
         Event {
             owner: self.owner,
@@ -65,15 +67,15 @@ impl Live {
     }
 }
 
-/// The number a socket is known by; 0 when it has none.
+/// Returns the number that identifies a socket; 0 if it has none.
 pub(super) fn key(socket: &Socket) -> u64 {
     netstat_model::socket_number(socket.cookie(), socket.inode()).map_or(0, u64::from)
 }
 
-/// Both ends of a socket: what a list without cookies and an event without an inode have in common.
+/// Both ends of a socket, which associate a list without cookies with events without inodes.
 pub(super) type Ends = (Protocol, Endpoint, Endpoint);
 
-/// The keys of the sockets with these ends.
+/// The keys of the sockets with the same ends.
 pub(super) type ByEnds = HashMap<Ends, Vec<u64>>;
 
 pub(super) fn ends(socket: &Socket) -> Ends {
@@ -85,11 +87,12 @@ pub(super) fn ends(socket: &Socket) -> Ends {
 pub(super) struct LiveTable {
     most: usize,
     sockets: HashMap<u64, Live>,
-    /// The keys of sockets for which there was no room.
+    /// The keys of sockets for which there was no space.
     others: HashSet<u64>,
-    /// The inodes of sockets from a list without cookies, by their ends: the kernel's events name sockets by cookies.
+    /// The inodes of sockets from a list without cookies, by their ends, because the kernel's events identify sockets
+    /// by cookies.
     without_cookie: HashMap<Ends, NonZeroU32>,
-    /// Sockets without a known owner: when to look for it next, and how often that was done.
+    /// The sockets without a known owner: when to search for it next, and how many times that was done.
     unowned: HashMap<u64, (Instant, usize)>,
     /// The number of the last listing.
     pub(super) round: u32,
@@ -103,7 +106,7 @@ fn known_or<T: Copy>(fact: Fact<T>, before: Fact<T>) -> Fact<T> {
 }
 
 impl LiveTable {
-    /// A table that keeps all facts of at most `most` sockets.
+    /// Creates a table that keeps all facts about at most `most` sockets.
     pub(super) fn new(most: usize) -> LiveTable {
         LiveTable {
             most,
@@ -115,7 +118,7 @@ impl LiveTable {
         }
     }
 
-    /// Takes note of `event`, and adds to it what earlier ones said.
+    /// Records `event`, and adds to it what is known from earlier ones.
     pub(super) fn note(&mut self, event: &mut Event, now: Instant) {
         let mut key = key(&event.socket());
         if key == 0 {
@@ -126,7 +129,7 @@ impl LiveTable {
             && event.cookie.is_some()
             && let Some(inode) = self.without_cookie.get(&ends(&event.socket()))
         {
-            // It keeps the number under which it was reported first.
+            // The socket keeps the number under which it was first reported.
             (event.cookie, event.inode) = (None, Some(*inode));
             key = self::key(&event.socket());
         }
@@ -139,7 +142,7 @@ impl LiveTable {
             if event.direction == Direction::Unknown {
                 event.direction = live.direction;
             }
-            // A connection that failed early has forgotten where it was going.
+            // A connection that failed early no longer has its foreign address.
             if event.foreign.port == 0 {
                 event.foreign = live.socket.foreign();
             }
@@ -157,8 +160,8 @@ impl LiveTable {
             self.unowned.remove(&key);
             return;
         }
-        // A program reads from a connection whose end was reported: that does not bring it back. (Closed is also the state of every UDP
-        // socket that is not connected.)
+        // A program may read from a connection whose end was reported, which does not bring it back. (CLOSED is also
+        // the state of every unconnected UDP socket.)
         if event.protocol == Protocol::Tcp && event.state == State::Closed && !self.contains(key) {
             return;
         }
@@ -183,12 +186,12 @@ impl LiveTable {
         self.sockets.insert(key, live);
     }
 
-    /// Whether the socket `key` is known, if only by its key.
+    /// Whether the socket `key` is known, at least by its key.
     pub(super) fn contains(&self, key: u64) -> bool {
         self.sockets.contains_key(&key) || self.others.contains(&key)
     }
 
-    /// Whether the peer's FIN is known to have come: the last list showed the connection in a state that nothing else leads to.
+    /// Whether the peer's FIN is known to have arrived: the last list showed the connection in a state that implies it.
     pub(super) fn peer_has_closed(&self, socket: &Socket) -> bool {
         let without_cookie = || {
             let inode = self.without_cookie.get(&ends(socket))?;
@@ -204,18 +207,18 @@ impl LiveTable {
         })
     }
 
-    /// Whether a further socket can be remembered.
+    /// Whether another socket can be stored.
     pub(super) fn has_room(&self) -> bool {
         self.sockets.len() < self.most || self.others.len() < MOST_KEYS
     }
 
-    /// What is known of the socket `key`.
+    /// Returns what is known about the socket `key`.
     pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Live> {
         self.sockets.get_mut(&key)
     }
 
-    /// Whether `socket`, from a list without cookies, is one that events have named by a cookie; then it counts as shown by the last
-    /// listing. `by_cookie` is made at the first call for a listing.
+    /// Whether `socket`, from a list without cookies, is one that events have identified by a cookie. It then counts as
+    /// contained in the last listing. `by_cookie` is filled by the first call for a listing.
     pub(super) fn is_known_by_cookie(&mut self, socket: &Socket, by_cookie: &mut Option<ByEnds>) -> bool {
         let by_cookie = by_cookie.get_or_insert_with(|| {
             let mut keys = ByEnds::new();
@@ -227,7 +230,7 @@ impl LiveTable {
         let Some(keys) = by_cookie.get(&ends(socket)) else {
             return false;
         };
-        // Several listeners may share a port: one in the list stands for all.
+        // Several listeners may share a port; one in the list stands for all of them.
         for key in keys {
             if let Some(live) = self.sockets.get_mut(key) {
                 live.round = self.round;
@@ -236,14 +239,15 @@ impl LiveTable {
         true
     }
 
-    /// Every socket that neither the last listing nor an event since has shown, although a listing could: those of the namespace `own`.
+    /// Returns every socket that neither the last listing nor an event since then contained, although a listing could:
+    /// those in the namespace `own`.
     pub(super) fn missing(&self, own: u32) -> Vec<Live> {
         let foreign = |namespace: Fact<u32>| namespace.known().is_some_and(|inode| inode != own);
         let missing = |live: &&Live| live.round != self.round && !foreign(live.namespace);
         self.sockets.values().filter(missing).cloned().collect()
     }
 
-    /// The sockets whose owner is to be looked for now.
+    /// Returns the sockets whose owner must be searched for now.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Socket> {
         let mut due = Vec::new();
         let sockets = &self.sockets;
@@ -265,7 +269,7 @@ impl LiveTable {
         due
     }
 
-    /// Whether an owner is to be looked for at `now`.
+    /// Whether an owner must be searched for at `now`.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.unowned.values().any(|(when, _)| *when <= now)
     }
@@ -415,7 +419,7 @@ mod tests {
         table.note(&mut closed, now);
         assert_eq!((closed.number(), closed.owner), (listed.number(), owner()));
         assert!(table.sockets.is_empty() && table.without_cookie.is_empty());
-        // The other way round: named by an event first, then in the list.
+        // The other way round: first in an event, then in the list.
         table.note(&mut event(EventKind::Opened, 10, 80), now);
         table.round = 1;
         let mut again = event(EventKind::Present, 1, 80);

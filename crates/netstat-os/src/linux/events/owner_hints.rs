@@ -1,8 +1,9 @@
-//! Who opened and closed connections, and when, for kernels whose tracepoints tell nothing else ([`super::state_changes`]).
+//! Which process opened and closed connections, and when, for kernels whose tracepoints provide nothing else
+//! ([`super::state_changes`]).
 //!
-//! What is learned here makes no event: it is added to those that the kernel's messages and polling make, by both ends of the
-//! connection. The tracepoint sees all network namespaces and does not tell which; where two connections with the same ends are
-//! possible, nothing is said of either.
+//! This information does not result in events. It is added to those that result from the kernel's messages and from
+//! polling, matched by both ends of the connection. The tracepoint covers all network namespaces without identifying
+//! them; if two connections with the same ends are possible, nothing is reported about either.
 
 use std::collections::HashMap;
 
@@ -11,21 +12,23 @@ use netstat_model::{Direction, Endpoint, Event, EventKind, EventOwner, Fact, Sho
 use super::state_changes::{Change, Current, StateChanges};
 use crate::linux::owners_ebpf::Unavailable;
 
-/// Connections remembered at most: some 20 MB.
+/// The maximum number of connections that are stored: about 20 MB.
 const MOST: usize = 100_000;
-/// How long a change waits for earlier ones, in nanoseconds: each processor has a buffer of its own, and they are read one after the other.
+/// How long a change waits for earlier ones, in nanoseconds, because each CPU has a buffer of its own and these are
+/// read one after the other.
 pub(super) const SETTLES_AFTER: u64 = 20_000_000;
-/// What ended so long ago without being asked for was of another network namespace: nanoseconds.
+/// The age in nanoseconds at which an ended connection that no event asked for is assumed to belong to another network
+/// namespace.
 const KEPT_AFTER_END: u64 = 10_000_000_000;
 
-/// Both ends of a connection, the local one first. Scopes are not told, so they do not count.
+/// Both ends of a connection, the local one first. Scopes are not reported and therefore ignored.
 type Ends = ((std::net::IpAddr, u16), (std::net::IpAddr, u16));
 
 fn ends(local: Endpoint, foreign: Endpoint) -> Ends {
     ((local.address, local.port), (foreign.address, foreign.port))
 }
 
-/// A process that made a system call on a connection.
+/// The process that made a system call on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
     owner: EventOwner,
@@ -33,43 +36,43 @@ struct Caller {
     cgroup: u64,
 }
 
-/// What is known of a connection.
+/// What is known about a connection.
 #[derive(Clone, Copy, Debug)]
 struct Hint {
-    /// Nanoseconds since boot, time asleep included.
+    /// In nanoseconds since boot, including suspended time.
     opened: u64,
     direction: Direction,
     caller: Option<Caller>,
     ends: Option<Ends>,
-    /// Likewise; 0 while it is open.
+    /// Same unit; 0 while it is open.
     closed: u64,
-    /// The peer's FIN has come: the states CLOSE_WAIT and CLOSING are reached by it alone.
+    /// Whether the peer's FIN has arrived: only that leads to the states CLOSE_WAIT and CLOSING.
     fin: bool,
 }
 
-/// What is known of a process while it lives.
+/// What is known about a running process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Living {
-    /// Clock ticks since boot.
+    /// In clock ticks since boot.
     pub(super) start_ticks: u64,
     pub(super) name: ShortName,
     pub(super) is_kernel_thread: bool,
 }
 
-/// What was learned of connections.
+/// What is known about connections.
 #[derive(Debug, Default)]
 struct Hints {
-    /// Open connections, by the kernel's address of the socket, which the next socket may get as soon as this one has ended.
+    /// The open connections by the kernel address of the socket, which may be reused as soon as it has ended.
     open: HashMap<u64, Hint>,
     open_by_ends: HashMap<Ends, Vec<u64>>,
-    /// Ended connections that no event has asked for.
+    /// The ended connections that no event has asked for yet.
     ended: HashMap<Ends, Vec<Hint>>,
     ended_count: usize,
 }
 
 impl Hints {
-    /// Takes in one change. `at`: its time in nanoseconds since boot, time asleep included; `caller`: the process that ran, if it is one
-    /// that can own a socket.
+    /// Records a change. `at` is its time in nanoseconds since boot, including suspended time. `caller` returns the
+    /// process that was running, if it is one that can own a socket.
     fn note(&mut self, change: &Change, at: u64, caller: impl FnOnce() -> Option<Caller>) {
         let fresh = match (change.before, change.state) {
             (_, State::SynSent) => Some(Direction::Outgoing),
@@ -77,7 +80,7 @@ impl Hints {
             _ => None,
         };
         if let Some(direction) = fresh {
-            // The end of the one before was lost.
+            // The end of the previous connection was lost.
             self.take_open(change.socket);
             if self.open.len() + self.ended_count >= MOST {
                 return;
@@ -85,7 +88,8 @@ impl Hints {
             let hint = Hint {
                 opened: at,
                 direction,
-                // The kernel completes an incoming connection whoever runs; connect(2) changes the state itself.
+                // The kernel completes an incoming connection in the context of any process; connect(2) changes the
+                // state itself.
                 caller: (direction == Direction::Outgoing).then(caller).flatten(),
                 ends: None,
                 closed: 0,
@@ -93,7 +97,8 @@ impl Hints {
             };
             self.open.insert(change.socket, hint);
         } else if let Some(hint) = self.open.get_mut(&change.socket) {
-            // Only close(2), shutdown(2) and the end of the process begin to close; resets come while anybody runs.
+            // Only close(2), shutdown(2) and the exit of the process start to close a connection; resets arrive in the
+            // context of any process.
             let closes = matches!(
                 (change.before, change.state),
                 (State::Established, State::FinWait1) | (State::CloseWait, State::LastAck)
@@ -127,7 +132,7 @@ impl Hints {
         }
     }
 
-    /// Takes an open connection out.
+    /// Removes an open connection and returns it.
     fn take_open(&mut self, socket: u64) -> Option<Hint> {
         let hint = self.open.remove(&socket)?;
         if let Some(ends) = hint.ends
@@ -141,8 +146,8 @@ impl Hints {
         Some(hint)
     }
 
-    /// Adds to `event` what is known of its connection; of one that has ended nothing is kept. Whether the peer's FIN is known to have
-    /// come.
+    /// Adds what is known about its connection to `event`; about one that has ended, nothing is kept. Returns whether
+    /// the peer's FIN is known to have arrived.
     fn complete(&mut self, event: &mut Event) -> bool {
         let ends = ends(event.local, event.foreign);
         let hint = match event.kind {
@@ -172,7 +177,7 @@ impl Hints {
         hint.fin
     }
 
-    /// Forgets what ended long ago.
+    /// Removes connections that ended long ago.
     fn expire(&mut self, now: u64) {
         self.ended.retain(|_, hints| {
             hints.retain(|hint| hint.closed.saturating_add(KEPT_AFTER_END) >= now);
@@ -182,12 +187,12 @@ impl Hints {
     }
 }
 
-/// The process that `current` names, with what `living` knows of the process that has its id now.
+/// Returns the process that `current` identifies, with what `living` knows about the process that has its id now.
 fn caller(current: &Current, at: u64, tick: u64, living: Option<Living>) -> Option<Caller> {
     if current.pid == 0 {
         return None;
     }
-    // One that started later has only got the same id. Starts are rounded down to a tick.
+    // A process that started later merely has the same id. Start times are rounded down to a tick.
     let living = living.filter(|living| living.start_ticks.saturating_mul(tick) <= at);
     if living.is_some_and(|living| living.is_kernel_thread) {
         return None;
@@ -205,7 +210,7 @@ fn caller(current: &Current, at: u64, tick: u64, living: Option<Living>) -> Opti
     })
 }
 
-/// The watch over changes of state, and what it has learned.
+/// The watch for state changes, and what is known from it.
 #[derive(Debug)]
 pub(super) struct OwnerHints {
     changes: StateChanges,
@@ -215,10 +220,10 @@ pub(super) struct OwnerHints {
 }
 
 impl OwnerHints {
-    /// Begins to watch.
+    /// Starts to watch.
     ///
     /// # Errors
-    /// The reason why it cannot.
+    /// Returns the reason why it cannot.
     pub(super) fn open() -> Result<Self, Unavailable> {
         Ok(OwnerHints {
             changes: StateChanges::load()?,
@@ -228,8 +233,9 @@ impl OwnerHints {
         })
     }
 
-    /// Takes in what the kernel has written up to [`SETTLES_AFTER`] ago. `now`, from before the call: nanoseconds since boot with and without the time asleep; `tick`: nanoseconds
-    /// of a clock tick; `living`: what is known of the process with this id now.
+    /// Reads what the kernel has written up to [`SETTLES_AFTER`] ago. `now` is the time before the call, in nanoseconds
+    /// since boot with and without suspended time; `tick` is the length of a clock tick in nanoseconds; `living`
+    /// returns what is known about the process that has an id now.
     pub(super) fn drain(&mut self, now: (u64, u64), tick: u64, mut living: impl FnMut(u32) -> Option<Living>) {
         let mut changes = std::mem::take(&mut self.waiting);
         self.lost += self.changes.drain(&mut changes);
@@ -248,12 +254,12 @@ impl OwnerHints {
         self.hints.expire(now.0);
     }
 
-    /// Adds to an event what is known of its connection. Whether the peer's FIN is known to have come.
+    /// Adds what is known about its connection to an event. Returns whether the peer's FIN is known to have arrived.
     pub(super) fn complete(&mut self, event: &mut Event) -> bool {
         self.hints.complete(event)
     }
 
-    /// Changes for which there was no room since the watch began.
+    /// Returns the number of changes that were lost because a buffer was full, since the watch began.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
@@ -341,7 +347,7 @@ mod tests {
     fn client_is_known_from_connecting_and_server_from_closing() {
         let mut hints = noted(&[
             change(1, Closed, SynSent, 0, 10),
-            // Completed while a stranger runs.
+            // Completed in the context of an unrelated process.
             change(1, SynSent, Established, 4_000, 99),
             change(2, SynReceived, Established, 4_001, 99),
             change(1, Established, FinWait1, 4_000, 10),

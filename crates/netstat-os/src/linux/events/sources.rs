@@ -1,4 +1,4 @@
-//! What events are read from: the best that is asked for and permitted.
+//! Chooses the sources of events: the best ones that are requested and permitted.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ use crate::linux::namespaces;
 use crate::linux::owners_ebpf::Unavailable;
 use crate::{EventWay, EventsAsk, Refused};
 
-/// Open sources.
+/// The open sources.
 pub(super) struct Sources {
     pub(super) tracer: Option<Tracer>,
     pub(super) destroyed: Option<Destroyed>,
     pub(super) hints: Option<OwnerHints>,
     pub(super) origin: EventOrigin,
-    /// Which sources they are, and why no better ones.
+    /// Which sources they are, and why no better ones are used.
     pub(super) how: String,
-    /// What they do not show.
+    /// What they do not report.
     pub(super) limits: Vec<Limit>,
 }
 
@@ -30,7 +30,7 @@ struct Untraced {
 }
 
 impl Untraced {
-    /// That this is missed without them.
+    /// Creates the limit that says that `what` is missing without them.
     fn limit(&self, what: &str) -> Limit {
         Limit {
             what: what.to_owned(),
@@ -41,10 +41,10 @@ impl Untraced {
 }
 
 impl Sources {
-    /// Opens the best sources that `ask` and the system permit. `own`: the inode of the caller's network namespace.
+    /// Opens the best sources that `ask` and the system permit. `own` is the inode of the caller's network namespace.
     ///
     /// # Errors
-    /// When the way that is insisted on cannot be used.
+    /// Returns an error if a mechanism is forced and cannot be used.
     pub(super) fn open(proc: &Path, ask: &EventsAsk, own: u32) -> Result<Sources, Refused> {
         let mut how = String::new();
         let (tracer, untraced) = open_tracer(ask, own)?;
@@ -84,7 +84,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Says what the sources are and do not show, and opens the hints where they help.
+    /// Describes the sources and what they do not report, and opens the hints where they help.
     fn describe(&mut self, way: EventWay, untraced: &Untraced, no_messages: Option<String>) {
         match (&self.tracer, &self.destroyed) {
             (Some(tracer), _) => {
@@ -132,7 +132,7 @@ impl Sources {
     }
 }
 
-/// The tracepoints, or why they are not used.
+/// Opens the tracepoints, or returns why they are not used.
 fn open_tracer(ask: &EventsAsk, own: u32) -> Result<(Option<Tracer>, Untraced), Refused> {
     let mut untraced = Untraced {
         why: "they were not asked for".to_owned(),
@@ -154,7 +154,8 @@ fn open_tracer(ask: &EventsAsk, own: u32) -> Result<(Option<Tracer>, Untraced), 
     }
 }
 
-/// Owners from changes of state, where the way allows it; else why not, if that is not the reason why there are no tracepoints at all.
+/// Opens the source of owners from state changes, if the mechanism allows it. Otherwise returns the reason, unless that
+/// is also why there are no tracepoints at all.
 fn open_hints(way: EventWay) -> Result<OwnerHints, Option<String>> {
     if way != EventWay::Auto {
         return Err(None);
@@ -169,7 +170,8 @@ fn open_hints(way: EventWay) -> Result<OwnerHints, Option<String>> {
     })
 }
 
-/// What tracepoints alone do not see. `no_messages`: why there are no messages about destroyed sockets, either.
+/// Returns what tracepoints alone do not report. `no_messages` is the reason if there are no messages about destroyed
+/// sockets, either.
 fn trace_limits(sight: Sight, no_messages: Option<String>) -> Vec<Limit> {
     let limit = |what: &str, why: &str| Limit {
         what: what.to_owned(),

@@ -1,5 +1,6 @@
-//! Changes of TCP states with the process that made them, by the kernel's tracepoint `sock/inet_sock_set_state` and
-//! `bpf/states.bpf.c`: for kernels on which [`super::trace`] cannot run. It needs Linux 4.16, tracefs and no types of the kernel.
+//! Changes of TCP states with the process that caused them, from the kernel's tracepoint `sock/inet_sock_set_state` and
+//! `bpf/states.bpf.c`. Meant for kernels on which [`super::trace`] cannot run. It requires Linux 4.16 and tracefs, but
+//! no BTF.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,53 +17,55 @@ use crate::linux::bpf::perf::{PerfBuffers, attach_tracepoint};
 use crate::linux::bpf::sys::{Map, MapShape, Place};
 use crate::linux::owners_ebpf::{TaskFile, Unavailable, load_fitted};
 
-/// `bpf/states.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
+/// The compiled `bpf/states.bpf.c`; `cargo xtask bpf --check` verifies it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/states.bpf.o");
-/// The name an administrator sees in `bpftool prog`: 15 bytes at most.
+/// The name that `bpftool prog` shows: at most 15 bytes.
 const NAME: &str = "netstat_owners";
-/// Where tracefs is mounted: `Documentation/trace/ftrace.rst`; the second place before Linux 4.1 and by habit.
+/// The mount points of tracefs (`Documentation/trace/ftrace.rst`); the second one before Linux 4.1, and still
+/// customary.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const EVENT: &str = "events/sock/inet_sock_set_state";
-/// What programs may not read at the beginning of a tracepoint's fields, and so is not in a record.
+/// The size of the start of a tracepoint's fields, which programs may not read and which is therefore not in a record.
 const HIDDEN: usize = 8;
-/// `struct change` of the program: what is in front of the fields, and all of it.
+/// `struct change` of the program: the offset of the fields, and the total size in bytes.
 const FIELDS_AT: usize = 48;
 const CHANGE_BYTES: usize = 112;
 const IPPROTO_TCP: u64 = 6;
 
-/// One change of the state of a TCP socket.
+/// A state change of a TCP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Nanoseconds since boot, time asleep not included (`CLOCK_MONOTONIC`).
+    /// In nanoseconds since boot, excluding suspended time (`CLOCK_MONOTONIC`).
     pub(super) time: u64,
-    /// The socket's address in the kernel: names it as long as it lives, and is never shown.
+    /// The kernel address of the socket, which identifies it during its lifetime and is never shown.
     pub(super) socket: u64,
     pub(super) before: State,
     pub(super) state: State,
-    /// Port 0: not chosen yet.
+    /// Port 0 if none has been chosen yet.
     pub(super) local: Endpoint,
     pub(super) foreign: Endpoint,
-    /// The process that ran: that of the socket only where the change is made by a system call.
+    /// The process that was running; it is that of the socket only if a system call caused the change.
     pub(super) current: Current,
 }
 
-/// The process that ran when the state changed.
+/// The process that was running when the state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Current {
-    /// In the initial PID namespace; 0 when none ran.
+    /// The id in the initial PID namespace; 0 if no process was running.
     pub(super) pid: u32,
     pub(super) uid: u32,
     pub(super) cgroup: u64,
-    /// Of the thread.
+    /// The name of the thread.
     pub(super) comm: ShortName,
 }
 
-/// Where the fields of the tracepoint are, from the text of its `format` file.
+/// The layout of the tracepoint's fields, from the text of its `format` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Format {
-    /// Places in the record's fields, and widths, of: skaddr, oldstate, newstate, sport, dport, family, protocol, saddr, daddr, saddr_v6, daddr_v6.
+    /// The offsets in the record's fields, and the sizes, of: skaddr, oldstate, newstate, sport, dport, family,
+    /// protocol, saddr, daddr, saddr_v6, daddr_v6.
     places: [(usize, usize); 11],
-    /// Where the last field ends, counted as the tracepoint does.
+    /// The end of the last field, in offsets of the tracepoint.
     end: usize,
 }
 
@@ -72,7 +75,7 @@ impl Format {
         "daddr_v6",
     ];
 
-    /// `None` when a field is missing or has an impossible place.
+    /// Parses a `format` file; `None` if a field is missing or has an invalid offset.
     fn parse(text: &str) -> Option<Format> {
         let mut found = HashMap::new();
         for line in text.lines().filter_map(|line| line.trim().strip_prefix("field:")) {
@@ -100,7 +103,7 @@ impl Format {
         known.then_some(Format { places, end })
     }
 
-    /// Reads a record of the program; `None` for what is no TCP socket of IPv4 or IPv6, and for a cut record.
+    /// Decodes a record of the program; `None` if it is not about a TCP socket over IPv4 or IPv6, or is truncated.
     fn change(&self, record: &[u8]) -> Option<Change> {
         // A sample may be padded.
         let record: &[u8; CHANGE_BYTES] = record.get(..CHANGE_BYTES)?.try_into().ok()?;
@@ -126,7 +129,7 @@ impl Format {
                 _ => return None,
             };
             let port = u16::try_from(number(port)).ok()?;
-            // The tracepoint tells no interface.
+            // The tracepoint does not report the interface.
             Some(Endpoint {
                 address,
                 port,
@@ -150,7 +153,7 @@ impl Format {
     }
 }
 
-/// The loaded program; dropping it takes it out of the kernel.
+/// The loaded program, which is unloaded on drop.
 pub(super) struct StateChanges {
     buffers: PerfBuffers,
     format: Format,
@@ -168,12 +171,12 @@ impl StateChanges {
     /// Loads and attaches the program.
     ///
     /// # Errors
-    /// The reason why it cannot be used.
+    /// Returns the reason why it cannot be used.
     pub(super) fn load() -> Result<Self, Unavailable> {
         TaskFile::check()?;
         let (id, format) = tracepoint()?;
         let unfit = |error: ObjectError| Unavailable::Kernel(plain_error(&error));
-        // The kernel refuses a program that looks beyond the last field.
+        // The kernel refuses a program that reads beyond the last field.
         let object = Object::parse(OBJECT, &format!("tracepoint/{}", format.end)).map_err(unfit)?;
         let [shape] = object.maps() else {
             return Err(Unavailable::Kernel("the object file has other maps".to_owned()));
@@ -196,17 +199,18 @@ impl StateChanges {
         })
     }
 
-    /// Adds everything written so far to `changes`, in order of time. Returns how many there was no room for.
+    /// Appends everything written so far to `changes`, ordered by time. Returns how many changes were lost because a
+    /// buffer was full.
     pub(super) fn drain(&mut self, changes: &mut Vec<Change>) -> u64 {
         let format = self.format;
         let lost = self.buffers.drain(|record| changes.extend(format.change(record)));
-        // Each processor has a buffer of its own.
+        // Each CPU has a buffer of its own.
         changes.sort_by_key(|change| change.time);
         lost
     }
 }
 
-/// The tracepoint's number and format.
+/// Returns the id and format of the tracepoint.
 fn tracepoint() -> Result<(u64, Format), Unavailable> {
     let mut refused = None;
     for place in PLACES {
@@ -237,7 +241,7 @@ fn no_tracefs(error: io::Error) -> Unavailable {
     Unavailable::Kernel(format!("no tracepoint sock/inet_sock_set_state below {places}: {why}"))
 }
 
-/// How many processors there can be: `/sys/devices/system/cpu/possible` is a list such as `0-3`.
+/// Returns the number of possible CPUs: `/sys/devices/system/cpu/possible` contains a list such as `0-3`.
 fn possible_processors() -> u32 {
     let possible = fs::read_to_string("/sys/devices/system/cpu/possible").ok();
     let last = possible.and_then(|text| text.trim().rsplit(['-', ',']).next()?.parse::<u32>().ok());
@@ -252,7 +256,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Linux 6.1.
+    /// The format in Linux 6.1.
     const WIDE: &str = "name: inet_sock_set_state\nID: 1417\nformat:\n\
         \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\
         \tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n\
@@ -269,7 +273,7 @@ mod tests {
         \tfield:__u8 daddr_v6[16];\toffset:56;\tsize:16;\tsigned:0;\n\n\
         print fmt: \"family=%s\"\n";
 
-    /// Linux 4.18.
+    /// The format in Linux 4.18.
     fn narrow() -> String {
         let mut text = WIDE.replace(
             "__u16 protocol;\toffset:30;\tsize:2",

@@ -1,4 +1,4 @@
-//! Metrics of the computer and its processes, from `/proc`; kinds of disks from `/sys/block`.
+//! Metrics of the computer and its processes from `/proc`, and the kinds of disks from `/sys/block`.
 
 pub mod parse;
 mod processes;
@@ -22,21 +22,21 @@ use super::owners::{ProcessDir, parse_stat};
 use crate::{MetricsAsk, Refused, RefusedKind, Signal};
 use processes::{Look, ProcessReader};
 
-/// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
+/// The directory of the kernel's block devices (Documentation/ABI/stable/sysfs-block).
 const BLOCK_DEVICES: &str = "/sys/block";
 
-/// A disk's number and name.
+/// The device number and name of a disk.
 type DiskPlace = ((u32, u32), Box<[u8]>);
 
-/// Reads figures; keeps files open and what saves work at the next look.
+/// Reads metrics; keeps files open and caches what makes the next sample cheaper.
 #[derive(Debug)]
 pub(super) struct FigureReader {
     root: PathBuf,
     proc: Option<File>,
     processes: ProcessReader,
-    /// Kinds of disks by number and name.
+    /// The kinds of disks by device number and name.
     kinds: HashMap<DiskPlace, Fact<DiskKind>>,
-    /// Files of the whole system that are open, by their name below `/proc`.
+    /// The open system-wide files, by their name below `/proc`.
     files: HashMap<&'static str, File>,
     text: Vec<u8>,
 }
@@ -53,7 +53,7 @@ impl FigureReader {
         }
     }
 
-    /// One reading of what is asked for.
+    /// Takes one sample of what is requested.
     pub(super) fn read(&mut self, ask: &MetricsAsk) -> Metrics {
         let mut limits = Vec::new();
         let system = self.system(&mut limits);
@@ -71,8 +71,8 @@ impl FigureReader {
         }
     }
 
-    /// Sends a signal to the very process `key` names: by a descriptor of it (pidfd_open(2)), whose start time is compared after it was
-    /// opened.
+    /// Sends a signal to exactly the process that `key` identifies: through a pidfd (pidfd_open(2)), whose start time
+    /// is compared after opening it.
     pub(super) fn signal(&self, key: ProcessKey, signal: Signal) -> Result<(), Refused> {
         let pid = i32::try_from(key.pid).ok().and_then(rustix::process::Pid::from_raw);
         let told = |error: Errno| {
@@ -154,7 +154,7 @@ impl FigureReader {
         let read = read.and_then(|proc| {
             let look = Look {
                 proc: proc.as_fd(),
-                // A power of two that fits.
+                // The page size is a power of two that fits.
                 page_size: rustix::param::page_size() as u64,
                 swap_in_use: memory.swap_used() != Fact::Known(0),
             };
@@ -210,7 +210,8 @@ impl FigureReader {
         }
     }
 
-    /// Kernels before 4.20, and those built or started without it, have no pressure: no file, or one that refuses to be read.
+    /// Reads pressure stall information. Kernels before 4.20, and those built or booted without it, have no such file,
+    /// or one that cannot be read.
     fn pressure(&mut self, name: &'static str) -> Fact<Pressure> {
         match self.whole(name) {
             Ok(()) => Fact::from_option(parse::pressure(&self.text), Why::Failed),
@@ -236,14 +237,15 @@ impl FigureReader {
         Fact::Known(disks)
     }
 
-    /// `tcpCurrEstab` in `/proc/net/snmp`.
+    /// Reads `tcpCurrEstab` from `/proc/net/snmp`.
     fn tcp_connections(&self) -> Fact<u64> {
         match read_net(&self.root, "snmp") {
             Ok(text) => {
                 let parsed = snmp::pairs(&text);
                 let tcp = parsed.groups.iter().find(|group| &*group.name == "Tcp");
                 match tcp.and_then(|group| group.get("CurrEstab")) {
-                    // The kernel adds up signed parts that are read one after the other: a sum below 0 stands for none.
+                    // The kernel sums up signed per-CPU values that are read one after the other, so the sum may be
+                    // negative.
                     Some(Fact::Known(Metric::Gauge(count))) => Fact::Known(u64::try_from(count).unwrap_or(0)),
                     Some(Fact::Unknown(why)) => Fact::Unknown(why),
                     _ => Fact::Unknown(Why::Failed),
@@ -254,10 +256,11 @@ impl FigureReader {
     }
 }
 
-/// A device of its own has a directory below `/sys/block`, and one that lies on others names them as its slaves.
+/// Returns the kind of a disk: a device has a directory in `/sys/block`, and one that is stacked on others lists these
+/// as its slaves.
 fn kind(name: &[u8]) -> Fact<DiskKind> {
     use std::os::unix::ffi::OsStrExt;
-    // The kernel puts `!` where a name has a slash (`cciss/c0d0`).
+    // The kernel replaces the slash in a name by `!` (`cciss/c0d0`).
     let name: Vec<u8> = name
         .iter()
         .map(|&byte| if byte == b'/' { b'!' } else { byte })

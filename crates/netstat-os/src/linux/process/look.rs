@@ -1,4 +1,4 @@
-//! One look at one process.
+//! Reads the facts about one process.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,16 +23,16 @@ use crate::linux::owners::{Stat, components, parse_stat};
 use crate::linux::{bounded, privilege};
 use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
 
-/// `(uid_t)-1` in `/proc/PID/loginuid`: the process stems from no login (proc_pid_loginuid(5)).
+/// `(uid_t)-1` in `/proc/PID/loginuid`: the process does not originate from a login (proc_pid_loginuid(5)).
 const NO_LOGIN: u32 = u32::MAX;
 
-/// More parents than any chain of real programs has; a guard against an endless one.
+/// The maximum number of ancestors, more than any real process has; protects against an endless chain.
 const MOST_ANCESTORS: usize = 256;
 
-/// The device through which the other ends of terminals are opened, and its place in the file system of terminals (pts(4)).
+/// The paths of the device that opens the master sides of pseudoterminals (pts(4)).
 const MASTERS: [&[u8]; 2] = [b"/dev/ptmx", b"/dev/pts/ptmx"];
 
-/// The facts of `/proc/PID/stat`.
+/// Returns the facts in `/proc/PID/stat`.
 fn of_stat(pid: u32, stat: &Stat<'_>) -> ProcessFacts {
     let mut facts = ProcessFacts::bare(pid, stat.start_ticks, Why::NotAsked);
     facts.started = started(stat.start_ticks);
@@ -47,7 +47,7 @@ fn of_stat(pid: u32, stat: &Stat<'_>) -> ProcessFacts {
     facts
 }
 
-/// The control group in the text of `/proc/PID/cgroup`, which was read or not.
+/// Returns the control group from the text of `/proc/PID/cgroup`, if it could be read.
 fn cgroup(read: Fact<()>, text: &[u8]) -> Fact<Vec<u8>> {
     match read {
         Fact::Known(()) => match parse_cgroup_path(text) {
@@ -58,10 +58,10 @@ fn cgroup(read: Fact<()>, text: &[u8]) -> Fact<Vec<u8>> {
     }
 }
 
-/// What a look works with.
+/// The state of reading a process.
 pub(super) struct Look<'a> {
     proc: BorrowedFd<'a>,
-    /// The process.
+    /// The directory of the process.
     dir: &'a ProcessDir,
     ask: &'a ProcessAsk,
     text: Vec<u8>,
@@ -77,19 +77,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether the process has become another program since `facts` were read.
+    /// Whether the process has executed another program since `facts` were read.
     pub(super) fn changed(&mut self, facts: &ProcessFacts) -> bool {
         let Some(program) = facts.program.as_ref().known() else {
             return false;
         };
         match self.dir.exe(&mut self.text) {
             Ok(reported) => reported != program.reported,
-            // It has ended, or its first thread has: what was read belongs together.
+            // The process or its main thread has ended: what was read is consistent.
             Err(_) => false,
         }
     }
 
-    /// All that was asked for.
+    /// Reads everything that was requested.
     ///
     /// # Errors
     /// See [`NoProcess`].
@@ -98,7 +98,8 @@ impl<'a> Look<'a> {
         self.dir.text(c"stat", &mut text).map_err(failed)?;
         let stat = parse_stat(&text).map_err(|error| NoProcess::Failed(plain_error(&error)))?;
         let mut facts = of_stat(pid, &stat);
-        // The first thread may have ended while others go on: it has no memory, program or descriptors left to show.
+        // The main thread may have ended while others continue to run: its memory, program and descriptors are not
+        // visible any more.
         let living = match stat.first_has_ended() {
             true => self.dir.living_thread(pid),
             false => None,
@@ -120,7 +121,8 @@ impl<'a> Look<'a> {
             facts.arguments = fact(dir.text(c"cmdline", &mut text)).map(|()| parse_arguments(&text));
         }
         if self.ask.environment {
-            // It may hold secrets: whoever may not read it himself does not get it from here.
+            // The environment may contain secrets. Callers who may not read it themselves must not get it through
+            // capabilities from the executable file.
             let _own = privilege::callers_own();
             facts.environment = fact(dir.text(c"environ", &mut text)).map(|()| parse_environment(&text));
         }
@@ -145,7 +147,7 @@ impl<'a> Look<'a> {
         if self.ask.memory {
             facts.memory = match dir.text(c"smaps_rollup", &mut text) {
                 Ok(()) => parse_memory(&text),
-                // A thread of the kernel has no memory of its own.
+                // Kernel threads have no memory of their own.
                 Err(Errno::SRCH) if facts.kernel_thread => Fact::Unknown(Why::NotApplicable),
                 Err(error) => Fact::Unknown(why_optional(error)),
             };
@@ -167,7 +169,7 @@ impl<'a> Look<'a> {
         Ok(facts)
     }
 
-    /// As whom the process acts and what it may do.
+    /// Fills in the users and groups of the process, and what it may do.
     fn credentials(&self, status: Status, facts: &mut ProcessFacts, text: &mut Vec<u8>) {
         facts.users = status.users;
         facts.groups = status.groups;
@@ -257,12 +259,12 @@ impl<'a> Look<'a> {
         Ok(found)
     }
 
-    /// How many descriptors there are: the size of the directory, from Linux 6.2 on.
+    /// Returns the number of descriptors, which is the size of the directory since Linux 6.2.
     fn count(&self, dir: &ProcessDir) -> Fact<u64> {
         let size = |dir: BorrowedFd<'_>| statat(dir, c"fd", AtFlags::empty()).map(|stat| stat.st_size as u64);
         match size(dir.as_fd()) {
             Ok(0) => {
-                // An older kernel says 0 for the caller, too, who has some.
+                // An older kernel reports 0 for the caller as well, which always has some.
                 let own = ProcessDir::named(self.proc, c"self").and_then(|own| size(own.as_fd()));
                 match own {
                     Ok(1..) => Fact::Known(0),
@@ -278,11 +280,11 @@ impl<'a> Look<'a> {
         let (mut pid, mut younger) = (parent, start);
         while pid != 0 && chain.len() < MOST_ANCESTORS {
             let ancestor = match self.ancestor(pid, text) {
-                // A parent that started later is another process: the real one has ended, and its id is used again.
+                // A parent that started later is another process: the real one has ended, and its id is in use again.
                 Ok(ancestor) if ancestor.start_ticks > younger => return Fact::Unknown(Why::Gone),
                 Ok(ancestor) => ancestor,
                 Err(why) if chain.is_empty() => return Fact::Unknown(why),
-                // What is above is hidden from the caller; the last one names its parent.
+                // The ancestors above are hidden from the caller; the last visible one contains the id of its parent.
                 Err(_) => break,
             };
             (pid, younger) = (ancestor.parent, ancestor.start_ticks);
@@ -311,7 +313,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Fills in what takes a look at every descriptor.
+/// Fills in the facts that require reading every descriptor.
 fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), Errno> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut entries = RawDir::new(table, buffer.spare_capacity_mut());
@@ -328,7 +330,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
         let mut target = [MaybeUninit::uninit(); 4096];
         let descriptor = match readlinkat_raw(table, entry.file_name(), &mut target) {
             Ok((target, _)) => program::descriptor(dir, table.as_fd(), entry.file_name(), target),
-            // Closed meanwhile.
+            // Closed in the meantime.
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error),
         };
@@ -344,7 +346,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
                 masters.extend(matches!(read, Ok(Ok(()))).then(|| terminal_index(&text)).flatten());
             }
             Descriptor::Path { path, .. } if !path.starts_with(b"/dev/") => {
-                // A look only: a FIFO is not opened by it, and its file system is not asked.
+                // This reads only attributes: it does not open a FIFO, and does not involve the file system's server.
                 if let Ok(file) = bounded::remembered(table.as_fd(), entry.file_name())
                     && FileType::from_raw_mode(file.mode) == FileType::Fifo
                 {
@@ -372,7 +374,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
     Ok(())
 }
 
-/// How a pipe is open: the permissions of a descriptor's link say so (proc_pid_fd(5)).
+/// Determines how a pipe is open from the permissions of the descriptor's link (proc_pid_fd(5)).
 fn open_pipe(table: &impl std::os::fd::AsFd, name: &std::ffi::CStr, pipe: Pipe) -> OpenPipe {
     let mode = statat(table, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_mode);
     OpenPipe {
@@ -382,13 +384,14 @@ fn open_pipe(table: &impl std::os::fd::AsFd, name: &std::ffi::CStr, pipe: Pipe) 
     }
 }
 
-/// The number of the terminal from the text of `/proc/PID/fdinfo/FD` of its other end (`tty-index:`, Linux 4.14 on).
+/// Parses the index of the terminal in the text of `/proc/PID/fdinfo/FD` of its master side (`tty-index:`, since Linux
+/// 4.14).
 fn terminal_index(text: &[u8]) -> Option<u32> {
     let mut lines = text.split(|&byte| byte == b'\n');
     lines.find_map(|line| small_number(line.strip_prefix(b"tty-index:")?.trim_ascii()))
 }
 
-/// The moment `ticks` after boot, by the clock as it goes now: a clock that was set since then would else shift it.
+/// Returns the time `ticks` after boot by the current clock, so that a clock that was set since then does not shift it.
 fn started(ticks: u64) -> Fact<SystemTime> {
     let clock = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(clock.tv_sec), u32::try_from(clock.tv_nsec)) else {

@@ -1,7 +1,7 @@
-//! One process in depth, read from `/proc/PID`.
+//! Reads detailed facts about one process from `/proc/PID`.
 //!
-//! Everything is read through one descriptor of the directory, which stays with the process it was opened for: once that has
-//! ended, every read fails, also when its id is used again. Should the process become another program while it is read
+//! Everything is read through one descriptor of the directory, which refers to the process it was opened for: after
+//! that has ended, every read fails, even if its id is reused. If the process executes another program while it is read
 //! (execve(2)), it is read again.
 
 mod look;
@@ -36,7 +36,7 @@ pub use texts::{
 
 use look::Look;
 
-/// How often a process is read again because it became another program meanwhile.
+/// How many times a process is read again because it has executed another program in the meantime.
 const ATTEMPTS: u32 = 3;
 
 /// Reads facts about single processes.
@@ -53,7 +53,7 @@ impl Default for ProcessReader {
 }
 
 impl ProcessReader {
-    /// A reader of the process list mounted at `root`, usually `/proc`. Opens nothing yet.
+    /// Creates a reader that uses the procfs mounted at `root`, usually `/proc`. Opens nothing yet.
     pub fn new(root: impl AsRef<Path>) -> Self {
         ProcessReader {
             root: root.as_ref().to_owned(),
@@ -61,10 +61,10 @@ impl ProcessReader {
         }
     }
 
-    /// The ids of all processes in sight, ascending.
+    /// Returns the ids of all visible processes, in ascending order.
     ///
     /// # Errors
-    /// When the process list cannot be read.
+    /// Returns an error if the processes cannot be listed.
     pub fn list(&mut self) -> Result<Vec<u32>, Refused> {
         let ids = self.open().and_then(process_ids);
         ids.map_err(|error| {
@@ -73,7 +73,7 @@ impl ProcessReader {
         })
     }
 
-    /// What `ask` wants to know about process `pid`.
+    /// Reads the facts about process `pid` that `ask` requests.
     ///
     /// # Errors
     /// See [`NoProcess`].
@@ -93,10 +93,10 @@ impl ProcessReader {
         Ok(facts)
     }
 
-    /// The file of the program that process `pid`, started at `start_ticks`, is running: also one that has no name any more.
+    /// Opens the executable file of process `pid`, started at `start_ticks`, even if it has been unlinked.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why it cannot be opened; [`Why::Gone`] if that process has ended.
     pub fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
         let _links = privilege::links_only();
         let dir = self.same(pid, start_ticks)?;
@@ -106,20 +106,21 @@ impl ProcessReader {
             .map_err(why)
     }
 
-    /// The plain file that is at `path` in the view of process `pid`, started at `start_ticks`; a relative path counts from
-    /// its working directory. It was not opened by the process and may be any file: treat as foreign.
+    /// Opens the regular file at `path` in the view of process `pid`, started at `start_ticks`; a relative path starts
+    /// at its working directory. It was not opened by the process and may be any file, so its content is untrusted.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when nothing is there, [`Why::NotApplicable`] when it is no plain file.
+    /// Returns the reason why it cannot be opened; [`Why::Gone`] if the path does not exist, and [`Why::NotApplicable`]
+    /// if it is not a regular file.
     pub fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
         let dir = self.same(pid, start_ticks)?;
         program::open_in_view(&dir, path)
     }
 
-    /// One of the texts below `/proc/PID` as it is, for a copy as evidence.
+    /// Reads one of the texts in `/proc/PID` unchanged, to be stored as evidence.
     ///
     /// # Errors
-    /// Why it cannot be read; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why it cannot be read; [`Why::Gone`] if that process has ended.
     pub fn text(&mut self, pid: u32, start_ticks: u64, which: crate::ProcessText) -> Result<Vec<u8>, Why> {
         use crate::ProcessText as Text;
         let dir = self.same(pid, start_ticks)?;
@@ -137,30 +138,30 @@ impl ProcessReader {
         Ok(text)
     }
 
-    /// The files that process `pid`, started at `start_ticks`, has open.
+    /// Returns the files that process `pid`, started at `start_ticks`, has open.
     ///
     /// # Errors
-    /// Why they cannot be read; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why they cannot be read; [`Why::Gone`] if that process has ended.
     pub fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<crate::OpenFile>, Why> {
         let dir = self.same(pid, start_ticks)?;
         open_files::read(&dir).map_err(why)
     }
 
-    /// The plain file behind a descriptor of process `pid`, started at `start_ticks`.
+    /// Opens the regular file behind a descriptor of process `pid`, started at `start_ticks`.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::NotApplicable`] when it is no plain file.
+    /// Returns the reason why it cannot be opened; [`Why::NotApplicable`] if it is not a regular file.
     pub fn open_file(&mut self, pid: u32, start_ticks: u64, number: u32) -> Result<File, Why> {
         let _links = privilege::links_only();
         let dir = self.same(pid, start_ticks)?;
         let name = format!("fd/{number}");
-        // Examined before it is opened for reading: opening a device may do something.
+        // Examined before it is opened for reading, because opening a device may have side effects.
         let name = std::ffi::CString::new(name).map_err(|_| Why::Failed)?;
         let place = bounded::open_link(dir.as_fd(), &name, OFlags::empty()).map_err(why)?;
         program::open_if_plain(&place)
     }
 
-    /// The directory of process `pid` if it is the one that started at `start_ticks`.
+    /// Opens the directory of process `pid` if it is the one that started at `start_ticks`.
     fn same(&mut self, pid: u32, start_ticks: u64) -> Result<ProcessDir, Why> {
         let bare = self.uncovered(pid);
         let proc = self.open().map_err(why)?;
@@ -169,7 +170,7 @@ impl ProcessReader {
         let mut text = Vec::new();
         dir.text(c"stat", &mut text).map_err(why)?;
         match parse_stat(&text) {
-            // What its first thread has no more is read through one that goes on.
+            // What its main thread no longer has is read through a thread that continues to run.
             Ok(stat) if stat.start_ticks == start_ticks => match stat.first_has_ended() {
                 true => Ok(dir.living_thread(pid).unwrap_or(dir)),
                 false => Ok(dir),
@@ -179,7 +180,8 @@ impl ProcessReader {
         }
     }
 
-    /// The process list without the mounts upon it, where one of them covers process `pid` and the caller may look below.
+    /// Opens `/proc` without the mounts on top of it, if one of them covers process `pid` and the caller has the
+    /// privileges for it.
     fn uncovered(&mut self, pid: u32) -> Option<OwnedFd> {
         let root = self.root.clone();
         let proc = self.open().ok()?;
@@ -200,10 +202,10 @@ impl ProcessReader {
     }
 }
 
-/// What the system says about an open file.
+/// Returns the facts that the system reports about an open file.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn file_facts(file: &File) -> std::io::Result<netstat_model::process::FileFacts> {
     Ok(bounded::facts(file.as_fd())?)
 }
@@ -215,7 +217,7 @@ fn failed(error: Errno) -> NoProcess {
     }
 }
 
-/// Why a file below `/proc/PID` that not every kernel has could not be read.
+/// Returns the reason why a file in `/proc/PID` could not be read that not every kernel has.
 fn why_optional(error: Errno) -> Why {
     match error {
         Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP => Why::NotSupported,
@@ -223,7 +225,7 @@ fn why_optional(error: Errno) -> Why {
     }
 }
 
-/// A fact from a system call.
+/// Converts the result of a system call to a fact.
 fn fact<T>(result: Result<T, Errno>) -> Fact<T> {
     match result {
         Ok(value) => Fact::Known(value),

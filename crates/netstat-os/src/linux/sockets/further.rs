@@ -1,7 +1,7 @@
-//! The kinds of sockets that few computers use: UDP-Lite, SCTP, DCCP, VSOCK, NETLINK and XDP.
+//! Reads the types of sockets that are rarely used: UDP-Lite, SCTP, DCCP, VSOCK, NETLINK and XDP.
 //!
-//! The kernel loads modules for a kind that it is asked about, so it is asked only about those that it has already: the text
-//! table `protocols` names each, with the number of its sockets in the network namespace.
+//! A request about a type makes the kernel load its module, so requests are made only about those that are already
+//! present: the text table `protocols` lists each of them, with the number of its sockets in the network namespace.
 
 use std::io;
 
@@ -13,19 +13,19 @@ use super::space::Space;
 use super::{netlink, proc_net, vsock, xdp};
 use crate::{SocketAsk, SocketList};
 
-/// What the table `protocols` says of a kind.
+/// What the table `protocols` contains about a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
-    /// The kernel does not have it, or it is a module that is not loaded.
+    /// The kernel does not support it, or its module is not loaded.
     Absent,
-    /// There is no socket of it.
+    /// There are no such sockets.
     NoSocket,
     /// There are sockets, or the kernel does not count them.
     Sockets,
 }
 
 impl Space {
-    /// Adds the sockets of the kinds in [`SocketAsk::further`] to `list`.
+    /// Adds the sockets of the types in [`SocketAsk::further`] to `list`.
     pub(super) fn read_further(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         let table = std::fs::read_to_string(self.proc.join("thread-self/net/protocols"));
         for &protocol in &ask.further {
@@ -36,7 +36,7 @@ impl Space {
             }
             let presence = match &table {
                 Ok(table) => presence(table, protocol),
-                // Whoever names it wants it, whatever that loads.
+                // Somebody who names a type wants it, even if this loads modules.
                 Err(_) if ask.further_where_present => Presence::NoSocket,
                 Err(_) => Presence::Sockets,
             };
@@ -72,7 +72,7 @@ impl Space {
             return;
         }
         if ask.further_where_present && refusal.raw_os_error() == Some(libc::ENOENT) {
-            // Whether there are any is not known, and nobody asked about them by name.
+            // It is unknown whether there are any, but the user did not name this type.
             return;
         }
         list.failed |= !ask.further_where_present;
@@ -84,7 +84,7 @@ impl Space {
     }
 }
 
-/// Why the kernel did not list a kind that it has.
+/// Returns why the kernel did not list a type that it supports.
 fn why(protocol: Protocol, refusal: &io::Error) -> String {
     let module = match protocol {
         Protocol::Sctp => "sctp_diag",
@@ -100,8 +100,8 @@ fn why(protocol: Protocol, refusal: &io::Error) -> String {
     }
 }
 
-/// What the table `protocols` says: after a heading, a line with name, size and number of sockets for each (`proto_seq_printf` in
-/// the kernel's net/core/sock.c).
+/// Looks up a type in the table `protocols`: after a header, it has a line with name, size and number of sockets for
+/// each type (`proto_seq_printf` in the kernel's net/core/sock.c).
 fn presence(table: &str, protocol: Protocol) -> Presence {
     let is_kind = |name: &str| match protocol {
         Protocol::UdpLite => matches!(name, "UDP-Lite" | "UDPLITEv6"),
@@ -118,7 +118,7 @@ fn presence(table: &str, protocol: Protocol) -> Presence {
         if !fields.next().is_some_and(is_kind) {
             continue;
         }
-        // Sockets of AF_VSOCK are not counted, nor those of SCTP and DCCP on every kernel.
+        // AF_VSOCK sockets are not counted, nor are SCTP and DCCP sockets on every kernel.
         let counted = !matches!(protocol, Protocol::Vsock | Protocol::Sctp | Protocol::Dccp);
         match fields.nth(1) {
             Some("0") if counted && presence == Presence::Absent => presence = Presence::NoSocket,

@@ -1,4 +1,5 @@
-//! Sockets through sock_diag, or `/proc/net` where netlink is refused; in the caller's network namespace or in all.
+//! Reads sockets through sock_diag or, if netlink is refused, from `/proc/net`; in the caller's network namespace or in
+//! all of them.
 
 mod bytecode;
 mod extra;
@@ -31,12 +32,12 @@ use crate::{NotDestroyed, Refused, SocketAsk, SocketList};
 use space::Space;
 pub(super) use space::lists_bound_ports;
 
-/// A set of the kernel's state numbers, as sock_diag's state mask.
+/// A set of the kernel's state numbers, in the form of sock_diag's state mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct StateSet(u32);
 
 impl StateSet {
-    /// Whatever number the kernel has.
+    /// All states, including unknown ones.
     const ALL: StateSet = StateSet(u32::MAX);
 
     fn of(states: impl IntoIterator<Item = State>) -> Self {
@@ -56,7 +57,7 @@ impl StateSet {
     }
 }
 
-/// The kernel's number of a state: `include/net/tcp_states.h`.
+/// Returns the kernel's number of a state: `include/net/tcp_states.h`.
 fn number(state: State) -> u8 {
     match state {
         State::Established => 1,
@@ -74,7 +75,7 @@ fn number(state: State) -> u8 {
     }
 }
 
-/// The state with the kernel's number `number`; `None` for one this program does not know.
+/// Returns the state with the kernel's number `number`; `None` for an unknown one.
 fn state(protocol: Protocol, number: u8) -> Option<State> {
     Some(match number {
         1 => State::Established,
@@ -83,7 +84,7 @@ fn state(protocol: Protocol, number: u8) -> Option<State> {
         4 => State::FinWait1,
         5 => State::FinWait2,
         6 => State::TimeWait,
-        // A closed TCP socket is in no table but that of the bound ports (inet_diag's TCP_BOUND_INACTIVE walk).
+        // A closed TCP socket is in no table except that of the bound ports (inet_diag's TCP_BOUND_INACTIVE pass).
         7 if protocol == Protocol::Tcp => State::Bound,
         7 => State::Closed,
         8 => State::CloseWait,
@@ -100,18 +101,20 @@ fn state(protocol: Protocol, number: u8) -> Option<State> {
 pub struct SocketReader {
     proc: PathBuf,
     own: Space,
-    /// The namespaces of the last read, as [`Socket::namespace`] counts them; the first is the caller's own. Kept as places to go
-    /// to, not as open files, which would keep a namespace alive.
+    /// The namespaces of the last read, in the numbering of [`Socket::namespace`]; the first one is the caller's own.
+    /// They are stored as paths and not as open files, which would keep a namespace alive.
     namespaces: Vec<Found>,
-    /// What processes keep beside the namespaces that they are in, and when that was looked for.
+    /// The namespaces and sockets that processes keep alive outside of their own namespaces, and when these were
+    /// searched for.
     kept: Option<(Instant, Kepts)>,
 }
 
-/// A look into the descriptors of all processes takes as long as a search for owners, so that readings that follow each other share one.
+/// How long the result of a search through the descriptors of all processes is reused. It takes as long as a search for
+/// owners.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
 impl SocketReader {
-    /// A reader that falls back to the tables below `proc` (usually `/proc`).
+    /// Creates a reader that falls back to the tables below `proc` (usually `/proc`).
     pub fn new(proc: impl Into<PathBuf>) -> Self {
         let proc = proc.into();
         SocketReader {
@@ -122,7 +125,7 @@ impl SocketReader {
         }
     }
 
-    /// Reads every socket that `ask` names into `list`, which is emptied first; in no order.
+    /// Reads every socket that `ask` selects into `list`, which is cleared first, in no particular order.
     pub fn read(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         list.clear();
         self.namespaces.clear();
@@ -132,8 +135,8 @@ impl SocketReader {
         }
     }
 
-    /// Shows every socket that `ask` names to `visit`: those of TCP, of which there may be very many, as soon as they are read. One
-    /// may be shown twice, when reading had to begin again. `list` has the rest.
+    /// Passes every socket that `ask` selects to `visit`; TCP sockets, of which there may be very many, as soon as they
+    /// are read. A socket may be passed twice if reading had to start over. `list` receives the rest of the answer.
     pub fn each(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
         let mut rest = ask.clone();
         if !ask.all_namespaces && self.own.each_tcp(ask, visit) {
@@ -143,33 +146,35 @@ impl SocketReader {
         list.sockets.drain(..).for_each(visit);
     }
 
-    /// Reads the TCP and UDP sockets that `ask` names from the text tables of the caller's own namespace into `list`, which is
-    /// emptied first, also where netlink would serve: a second view of the same sockets.
+    /// Reads the TCP and UDP sockets that `ask` selects from the text tables of the caller's own namespace into `list`,
+    /// which is cleared first, even if netlink is available: a second view of the same sockets.
     ///
-    /// The tables have neither cookies nor ports that are only bound, and a table that changes meanwhile may miss or repeat rows.
+    /// The tables contain neither cookies nor ports that are only bound, and a table that changes in the meantime may
+    /// lack or repeat rows.
     ///
     /// # Errors
-    /// When none of the tables can be read.
+    /// Returns an error if none of the tables can be read.
     pub fn read_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         list.clear();
         self.own.read_as_text(ask, list)
     }
 
-    /// What the open TCP connections with these cookies have moved so far, in no order; see [`crate::System::progress`]. Nothing of
-    /// the others is kept, and nothing is reported where netlink refuses: the text tables have no such figures.
+    /// Returns how many bytes the open TCP connections with these cookies have transferred so far, in no particular
+    /// order; see [`crate::System::progress`]. Other connections are not stored. Nothing is reported if netlink is
+    /// refused, because the text tables have no such counters.
     pub fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let mut found = self.own.progress(cookies).unwrap_or_default();
         if all_namespaces && found.len() < cookies.len() {
             for place in self.find_namespaces().0.iter().skip(1) {
                 let inside = namespaces::within(place, || Space::new(&self.proc).progress(cookies));
-                // One that may not be entered reports nothing.
+                // A namespace that may not be entered contributes nothing.
                 found.extend(inside.and_then(|inside| inside).unwrap_or_default());
             }
         }
         found
     }
 
-    /// The sockets of every namespace but the caller's own.
+    /// Reads the sockets of all namespaces except the caller's own.
     fn read_others(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         let (found, limits) = self.find_namespaces();
         list.limits.extend(limits);
@@ -186,7 +191,8 @@ impl SocketReader {
             .extend(self.namespaces.iter().map(|place| place.namespace.clone()));
     }
 
-    /// Every namespace that processes are in, that has a name, or that a process keeps by a descriptor, a thread or a mount.
+    /// Finds all namespaces that processes are in, that have a name, or that a process keeps alive through a
+    /// descriptor, a thread or a mount.
     fn find_namespaces(&mut self) -> (Vec<Found>, Vec<Limit>) {
         let (mut found, limits) = namespaces::find(&self.proc);
         let fresh = self.kept.as_ref().is_some_and(|(then, _)| then.elapsed() < KEPT_FOR);
@@ -202,7 +208,8 @@ impl SocketReader {
         (found, limits)
     }
 
-    /// Adds the namespaces that only sockets lead to, of those that are in no table so far.
+    /// Adds the namespaces that can be reached only through sockets, considering those sockets that have not been
+    /// listed yet.
     fn add_namespaces_of_sockets(&mut self, list: &mut SocketList) {
         let Some((_, kept)) = &self.kept else { return };
         let inodes = list.sockets.iter().filter_map(|socket| socket.inode());
@@ -220,10 +227,10 @@ impl SocketReader {
             .extend(found.iter().map(|kept| Found::kept(&self.proc, kept)));
     }
 
-    /// The sockets of the namespaces from place `first` on.
+    /// Reads the sockets of the namespaces from index `first` on.
     fn read_namespaces(&self, first: usize, ask: &SocketAsk, list: &mut SocketList, closed: &mut Vec<String>) {
         for (index, place) in self.namespaces.iter().enumerate().skip(first) {
-            // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+            // There are fewer than 2^32 of them: each has an inode, and the kernel's inode numbers here have 32 bits.
             let index = index as u32;
             let read = namespaces::within(place, || {
                 let mut inside = SocketList::default();
@@ -242,7 +249,7 @@ impl SocketReader {
                     list.fell_back |= inside.fell_back;
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EPERM) => closed.push(shown(place)),
-                // It ended meanwhile.
+                // It was removed in the meantime.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => list.limits.push(Limit {
                     what: format!("sockets of the network namespace {} are missing", shown(place)),
@@ -253,7 +260,7 @@ impl SocketReader {
         }
     }
 
-    /// Which of `sockets`, all from the last read, still exist, in their order; `None` when that is unknown.
+    /// Returns which of `sockets`, all from the last read, still exist, in the same order; `None` if that is unknown.
     pub fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
         if self.namespaces.is_empty() {
             return self.own.still_there(sockets);
@@ -273,11 +280,12 @@ impl SocketReader {
         Some(answer)
     }
 
-    /// Closes a connection for its program (`SOCK_DESTROY`): the very `socket`, by its addresses and cookie, in its namespace of
-    /// the last read. Its program gets the error `ECONNABORTED`; the peer of a TCP connection is sent a reset.
+    /// Closes a connection on behalf of its program (`SOCK_DESTROY`): exactly `socket`, identified by its addresses and
+    /// cookie, in its namespace of the last read. Its program gets the error `ECONNABORTED`; a reset is sent to the
+    /// peer of a TCP connection.
     ///
     /// # Errors
-    /// [`NotDestroyed`] says why not.
+    /// Returns the reason why it was not closed.
     pub fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
         if socket.cookie().is_none() {
             return Err(NotDestroyed::NoCookie);
@@ -296,27 +304,27 @@ impl SocketReader {
             })
     }
 
-    /// The name of the interface with this index in a namespace of the last read; `None` when there is none.
+    /// Returns the name of the interface with this index in a namespace of the last read; `None` if there is none.
     pub fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>> {
         let named = self.in_namespace(namespace, |_| {
-            // Any socket will do for the request (netdevice(7)); it stands for the namespace in which it was made.
+            // The request works with any socket (netdevice(7)), and refers to the namespace in which it was created.
             let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
             index_to_name(socket, index)
         });
         Some(named.ok()?.ok()?.into_bytes())
     }
 
-    /// How many namespaces the last read looked into.
+    /// Returns how many namespaces the last read covered.
     pub(super) fn namespace_count(&self) -> u32 {
         self.namespaces.len().max(1) as u32
     }
 
-    /// Does something in a namespace of the last read.
+    /// Runs `act` in a namespace of the last read.
     pub(super) fn within<T: Send>(&mut self, namespace: u32, act: impl FnOnce() -> T + Send) -> io::Result<T> {
         self.in_namespace(namespace, |_| act())
     }
 
-    /// Does something in a namespace of the last read, with its tables.
+    /// Runs `act` in a namespace of the last read, with its tables.
     fn in_namespace<T: Send>(&mut self, index: u32, act: impl FnOnce(&mut Space) -> T + Send) -> io::Result<T> {
         if index == 0 {
             return Ok(act(&mut self.own));
@@ -326,28 +334,28 @@ impl SocketReader {
     }
 }
 
-/// Whether the kernel's module that answers sock_diag's questions about TCP or UDP is there. The question loads it, where that is
-/// allowed and possible.
+/// Whether the kernel module that answers sock_diag requests about TCP or UDP is available. The request loads it, if
+/// that is permitted and possible.
 pub(super) fn has_diag(protocol: Protocol) -> bool {
     let question = inet::Question {
         table: match protocol {
             Protocol::Udp => inet::Table::Udp4,
             _ => inet::Table::Tcp4,
         },
-        // No socket is in one of no states.
+        // An empty set of states, which selects no socket.
         states: StateSet(0),
         program: None,
         extras: Extras::NONE,
     };
     let answer = Connection::sock_diag().and_then(|mut diag| inet::dump(&mut diag, &question, |_| {}));
-    // EPERM, where a security policy refuses, is not about the module.
+    // EPERM, with which a security policy refuses the request, says nothing about the module.
     !answer.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
 }
 
-/// Reads what follows the netlink header of an answer about a socket of `protocol`. `None` for a kind or state that is not shown.
+/// Decodes the payload of an answer about a socket of `protocol`. `None` for a type or state that is not shown.
 ///
 /// # Errors
-/// When the answer is cut off or a length in it is wrong.
+/// Returns an error if the answer is truncated or contains an invalid length.
 pub fn parse_answer(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Result<Option<Socket>> {
     match protocol {
         Protocol::Vsock => vsock::parse(answer, extras).map(Some),
@@ -359,9 +367,9 @@ pub fn parse_answer(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Re
     }
 }
 
-/// That these namespaces may not be entered.
+/// Creates the limit that says that these namespaces may not be entered.
 fn not_entered(names: &[String]) -> Limit {
-    /// So many are named.
+    /// The maximum number of namespaces that are named.
     const NAMED: usize = 5;
     let named = names[..names.len().min(NAMED)].join(", ");
     let more = match names.len().checked_sub(NAMED) {
@@ -379,7 +387,7 @@ fn not_entered(names: &[String]) -> Limit {
     }
 }
 
-/// A namespace in a sentence for the user.
+/// Formats a namespace for a message to the user.
 fn shown(place: &Found) -> String {
     netstat_model::text::escape(&place.namespace.shown()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The sockets of one network namespace: that of the calling thread.
+//! Reads the sockets of one network namespace, that of the calling thread.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,15 +14,16 @@ use crate::linux::netlink::{Connection, Dump};
 use crate::system::MOVING;
 use crate::{Refused, SocketAsk, SocketList};
 
-/// Up to so many connections are asked for one by one: some 5 µs each, less than a walk through a large table.
+/// The maximum number of connections that are looked up one by one, at about 5 µs each. This takes less time than
+/// dumping a large table.
 const FEW: usize = 5_000;
 
-/// How often an interrupted dump is repeated before what was read is taken.
+/// How many times an interrupted dump is attempted before its result is used.
 const ATTEMPTS: usize = 3;
 
-/// Takes each socket of a table.
+/// Receives each socket of a table.
 pub(super) type Found<'a> = &'a mut dyn FnMut(Socket);
-/// Reads a text table.
+/// Parses a text table.
 pub(super) type Parse<'a> = &'a mut dyn FnMut(&[u8], Found<'_>) -> Result<(), BadLine>;
 
 /// Reads the tables of a namespace; keeps its netlink connection.
@@ -40,7 +41,7 @@ impl Space {
         }
     }
 
-    /// Adds every socket that `ask` names to `list`; in no order.
+    /// Adds every socket that `ask` selects to `list`, in no particular order.
     pub(super) fn read(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         if ask.tcp4 || ask.tcp6 {
             self.read_tcp(ask, list);
@@ -83,10 +84,10 @@ impl Space {
         }
     }
 
-    /// Shows every TCP socket that `ask` names to `visit`. False when the kernel did not list all of them in one go; then some may have
-    /// been shown all the same.
+    /// Passes every TCP socket that `ask` selects to `visit`. Returns `false` if the kernel did not list all of them in
+    /// one dump; some may have been passed nevertheless.
     pub(super) fn each_tcp(&mut self, ask: &SocketAsk, visit: &mut dyn FnMut(Socket)) -> bool {
-        // Where a kernel cannot list bound ports, that is to be said.
+        // If the kernel cannot list bound ports, that must be reported.
         if !(ask.tcp4 && ask.tcp6) || ask.tcp_states.is_empty() || !lists_bound_ports() {
             return false;
         }
@@ -105,13 +106,13 @@ impl Space {
             }
         });
         if outcome.is_err() {
-            // An answer cut short leaves rest in the queue: start afresh next time.
+            // After an incomplete answer, the rest remains in the receive queue: use a new connection next time.
             self.diag = None;
         }
         matches!(outcome, Ok(Dump::Complete))
     }
 
-    /// Adds the TCP and UDP sockets that `ask` names to `list`, from the text tables alone.
+    /// Adds the TCP and UDP sockets that `ask` selects to `list`, from the text tables only.
     pub(super) fn read_as_text(&self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         let refusal = io::Error::other("not asked for a second view");
         let (mut asked, mut read) = (false, false);
