@@ -37,6 +37,12 @@ fuzz_target!(|data: &[u8]| {
             assert!(firewall.lines(&door).iter().all(|line| !line.contains(char::is_control)));
         }
     }
+    if let [id, version, payload @ ..] = data {
+        let event = parse::RawEvent { id: u16::from(*id) % 64, version: version % 2, at: 1, payload: payload.to_vec() };
+        let _ = parse::network_event(&event);
+    }
+    let _ = parse::other_users(data, "S-1-5-21-1-2-3-1001", false);
+    let _ = parse::service_command_line(&buffer);
     let _ = parse::interfaces(data);
     let _ = parse::addresses(data);
     let _ = parse::interface_metrics(data);

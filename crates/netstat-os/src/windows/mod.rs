@@ -11,6 +11,7 @@ mod checks;
 mod connections;
 mod disks;
 mod estats;
+mod etw;
 mod facts;
 mod figures;
 mod host;
@@ -30,6 +31,7 @@ mod system;
 mod tests;
 mod text;
 mod time;
+mod trace_watch;
 
 pub use bytes::{Buffer, Malformed};
 #[cfg(windows)]
@@ -48,6 +50,7 @@ pub(crate) use host::machine_guid;
 pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 pub use statistics::{Tables, Wide};
 pub use system::Windows;
+pub use trace_watch::NetworkTrace;
 
 /// The parsers, for tests and fuzz targets.
 pub mod parse {
@@ -55,6 +58,7 @@ pub mod parse {
     pub use super::connections::{Row, bound, tcp, udp, udp_peers};
     pub use super::disks::disk;
     pub use super::estats::{ConnectionBytes, connection_bytes, tcp_row};
+    pub use super::etw::{Decoded, Happening, RawEvent, TcpEvent, decode as network_event};
     pub use super::interfaces::{
         InterfaceRow, addresses, interface_metrics, interfaces, persistent as persistent_route, route, routes,
     };

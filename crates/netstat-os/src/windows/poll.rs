@@ -1,8 +1,10 @@
 //! What happens to sockets, found by comparing the list with the one before.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::{Duration, Instant};
 
+use netstat_model::text::plain_error;
 use netstat_model::{Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Moment, Socket, State, Why};
 
 use super::listing::{self, RowFacts};
@@ -10,7 +12,7 @@ use super::owners;
 use super::source::Source;
 use super::time;
 use crate::events::{event_owner, kind_of_new, watched_sockets};
-use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, RefusedKind, SocketList};
+use crate::{EventSource, EventsAsk, Lost, OwnersAsk, Refused, SocketList};
 
 #[derive(Debug)]
 struct Live {
@@ -35,14 +37,17 @@ pub(super) struct PollWatch<S> {
 }
 
 impl<S: Source> PollWatch<S> {
-    pub(super) fn open(source: S, ask: &EventsAsk, now: fn(&S) -> Moment) -> Result<Self, Refused> {
-        if matches!(ask.way, EventWay::Trace | EventWay::Netlink) {
-            return Err(Refused::new(
-                RefusedKind::NotSupported,
-                "on Windows sockets are watched by polling only",
-            ));
-        }
-        Ok(PollWatch {
+    /// `refused` is why there is no better way, where one was tried.
+    pub(super) fn new(source: S, ask: &EventsAsk, now: fn(&S) -> Moment, refused: Option<&io::Error>) -> Self {
+        let limit = Limit {
+            what: "connections shorter than a poll are not seen".to_owned(),
+            why: match refused {
+                Some(error) => format!("sockets are watched by polling; ETW: {}", plain_error(error)),
+                None => "sockets are watched by polling".to_owned(),
+            },
+            remedy: (refused.is_some() && !source.is_elevated()).then(|| "an elevated prompt".to_owned()),
+        };
+        PollWatch {
             source,
             interval: ask.interval.max(Duration::from_millis(10)),
             list: SocketList::default(),
@@ -50,16 +55,25 @@ impl<S: Source> PollWatch<S> {
             live: HashMap::new(),
             round: 0,
             next_comparison: Instant::now(),
-            limits: vec![Limit {
-                what: "connections shorter than a poll are not seen".to_owned(),
-                why: "sockets are watched by polling".to_owned(),
-                remedy: None,
-            }],
+            limits: vec![limit],
             now,
-        })
+        }
     }
 
-    fn compare(&mut self, visit: &mut dyn FnMut(Event)) {
+    /// Waits for the next comparison, at most `limit`; returns when it was made.
+    pub(super) fn step(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Option<Moment> {
+        let wait = self.next_comparison.saturating_duration_since(Instant::now());
+        if wait > limit {
+            std::thread::sleep(limit);
+            return None;
+        }
+        std::thread::sleep(wait);
+        let at = self.compare(visit);
+        self.next_comparison = Instant::now() + self.interval;
+        Some(at)
+    }
+
+    fn compare(&mut self, visit: &mut dyn FnMut(Event)) -> Moment {
         let first = self.round == 0;
         self.round = self.round.wrapping_add(1).max(1);
         listing::read(&mut self.source, &watched_sockets(), &mut self.list, &mut self.facts);
@@ -100,6 +114,7 @@ impl<S: Source> PollWatch<S> {
         }
         netstat_model::sort_classic(&mut fresh);
         self.report_new(fresh, first, at, visit);
+        at
     }
 
     fn report_new(&mut self, fresh: Vec<Socket>, first: bool, at: Moment, visit: &mut dyn FnMut(Event)) {
@@ -161,15 +176,7 @@ impl<S: Source> EventSource for PollWatch<S> {
     }
 
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
-        let now = Instant::now();
-        let wait = self.next_comparison.saturating_duration_since(now);
-        if wait > limit {
-            std::thread::sleep(limit);
-            return Ok(());
-        }
-        std::thread::sleep(wait);
-        self.compare(visit);
-        self.next_comparison = Instant::now() + self.interval;
+        self.step(limit, visit);
         Ok(())
     }
 }

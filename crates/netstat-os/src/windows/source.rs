@@ -10,6 +10,7 @@ use netstat_model::{Family, Why};
 use super::bytes::Buffer;
 use super::disks::{DiskAnswer, Volume};
 use super::statistics::Tables;
+use super::trace_watch::NetworkTrace;
 
 /// An answer that not every version of Windows offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,6 +314,12 @@ pub trait Source: fmt::Debug {
 
     /// Time since the start of the system, time asleep included.
     fn since_boot(&self) -> Duration;
+
+    /// Starts a session of ETW with the network events of the kernel.
+    ///
+    /// # Errors
+    /// Why there is none: not every user may have one, and one program at a time.
+    fn network_trace(&mut self) -> io::Result<Box<dyn NetworkTrace>>;
 
     /// Ends process `pid`, which started at `created` (FILETIME): asks its windows to close, or ends it at once.
     ///

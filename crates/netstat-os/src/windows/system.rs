@@ -24,11 +24,12 @@ use super::listing::{self, RowFacts};
 use super::poll::PollWatch;
 use super::source::{Offer, Source};
 use super::text::to_bytes;
+use super::trace_watch::{NetworkTrace, TraceWatch};
 use super::{facts, interfaces, owners, processes, statistics};
 use crate::{
-    Caught, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity, MetricsAsk,
-    NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, Refused, RefusedKind, Signal, SocketAsk,
-    SocketList, System,
+    Caught, Control, EventSource, EventWay, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity,
+    MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, Refused, RefusedKind, Signal,
+    SocketAsk, SocketList, System,
 };
 
 /// Windows, asked through `S`.
@@ -459,7 +460,36 @@ fn open(path: &[u8]) -> Result<File, Why> {
 
 impl<S: Source + Clone + Send + 'static> Events for Windows<S> {
     fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
-        Ok(Box::new(PollWatch::open(self.source.clone(), ask, moment)?))
+        let refused = match ask.way {
+            EventWay::Poll => None,
+            EventWay::Netlink => {
+                let why = "Windows has no netlink: --events trace (ETW) or poll";
+                return Err(Refused::new(RefusedKind::NotSupported, why));
+            }
+            EventWay::Auto | EventWay::Trace => match self.network_trace() {
+                Ok(trace) => {
+                    let poll = PollWatch::new(self.source.clone(), ask, moment, None);
+                    return Ok(Box::new(TraceWatch::new(poll, self.source.clone(), trace)));
+                }
+                Err(error) if ask.way == EventWay::Trace => return Err(Refused::from_io("ETW", &error)),
+                Err(error) => Some(error),
+            },
+        };
+        Ok(Box::new(PollWatch::new(
+            self.source.clone(),
+            ask,
+            moment,
+            refused.as_ref(),
+        )))
+    }
+}
+
+impl<S: Source> Windows<S> {
+    fn network_trace(&mut self) -> io::Result<Box<dyn NetworkTrace>> {
+        match self.source.is_elevated() {
+            true => self.source.network_trace(),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        }
     }
 }
 

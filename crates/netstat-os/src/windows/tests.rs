@@ -13,20 +13,22 @@ use super::bytes::Buffer;
 use super::connections::Row;
 use super::connections::tests::{row, written};
 use super::disks::{DiskAnswer, Volume};
+use super::etw::RawEvent;
 use super::processes::ProcessEntry;
 use super::processes::tests::{entry, written as written_processes};
 use super::services::tests::written as written_services;
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
 use super::system::Windows;
+use super::trace_watch::NetworkTrace;
 use crate::{EventWay, EventsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
 mod figures;
 
 /// What the computer is made of.
 #[derive(Debug, Default)]
-struct Made {
-    rows: Vec<Row>,
+pub(super) struct Made {
+    pub(super) rows: Vec<Row>,
     bound: Option<Vec<u8>>,
     processes: Vec<ProcessEntry>,
     services: Vec<(&'static str, u32)>,
@@ -38,7 +40,11 @@ struct Made {
     /// Registry keys with their values; numbers are kept as numbers.
     registry: Vec<(&'static str, Vec<(&'static str, &'static str)>)>,
     disks: Vec<DiskAnswer>,
-    elevated: bool,
+    pub(super) elevated: bool,
+    /// What ETW has to tell; `None` where there is no session.
+    pub(super) trace: Option<Vec<RawEvent>>,
+    /// Events and buffers that ETW has lost.
+    pub(super) lost: (u64, u64),
     /// The connections, as the functions name them, whose bytes are counted, and how often they were read.
     counted: Vec<(Vec<u8>, u64)>,
     /// How many processes were asked about by a handle.
@@ -46,7 +52,7 @@ struct Made {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Fake(Arc<Mutex<Made>>);
+pub(super) struct Fake(pub(super) Arc<Mutex<Made>>);
 
 fn units(text: &str) -> Vec<u16> {
     text.encode_utf16().collect()
@@ -65,7 +71,29 @@ impl Fake {
     }
 }
 
+impl NetworkTrace for Fake {
+    fn drain(&mut self) -> Vec<RawEvent> {
+        self.0
+            .lock()
+            .unwrap()
+            .trace
+            .as_mut()
+            .map_or_else(Vec::new, std::mem::take)
+    }
+
+    fn lost(&mut self) -> (u64, u64) {
+        self.0.lock().unwrap().lost
+    }
+}
+
 impl Source for Fake {
+    fn network_trace(&mut self) -> io::Result<Box<dyn NetworkTrace>> {
+        match self.0.lock().unwrap().trace {
+            Some(_) => Ok(Box::new(self.clone())),
+            None => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
     fn tcp_table(&mut self, family: Family) -> io::Result<Vec<u8>> {
         Ok(self.table(Protocol::Tcp, family))
     }
@@ -313,7 +341,7 @@ impl Source for Fake {
 /// The moment at which the process of a made-up row started: before the row.
 const STARTED: u64 = 132_000_000_000_000_000;
 
-fn computer() -> Fake {
+pub(super) fn computer() -> Fake {
     let fake = Fake::default();
     *fake.0.lock().unwrap() = Made {
         rows: vec![
@@ -662,6 +690,17 @@ fn process_has_user_rights_and_signature_in_terms_of_windows() {
     let windows = other.windows.unwrap();
     assert_eq!(windows.sid, Fact::Unknown(Why::NotPermitted));
     assert_eq!(windows.signature, Fact::Unknown(Why::NotAsked));
+}
+
+#[test]
+fn machine_guid_is_the_value_of_that_name() {
+    let mut fake = computer();
+    assert_eq!(super::host::machine_guid(&mut fake), None);
+    fake.0.lock().unwrap().registry = vec![(
+        r"SOFTWARE\Microsoft\Cryptography",
+        vec![("Other", "x"), ("MachineGuid", "0b6c-11")],
+    )];
+    assert_eq!(super::host::machine_guid(&mut fake).as_deref(), Some("0b6c-11"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod security;
 mod service;
 mod signature;
 mod tables;
+mod trace;
 
 use std::io;
 use std::net::IpAddr;
@@ -34,6 +35,7 @@ use super::bytes::Buffer;
 use super::disks::{DiskAnswer, Volume};
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
+use super::trace_watch::NetworkTrace;
 
 /// The running Windows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -220,6 +222,10 @@ impl Source for Calls {
 
     fn connection_bytes(&mut self, v6: bool, row: &[u8]) -> Result<(bool, Vec<u8>), Why> {
         estats::read(v6, row)
+    }
+
+    fn network_trace(&mut self) -> io::Result<Box<dyn NetworkTrace>> {
+        trace::start()
     }
 
     fn end_process(&mut self, pid: u32, created: u64, at_once: bool) -> io::Result<()> {

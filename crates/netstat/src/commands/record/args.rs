@@ -29,7 +29,7 @@ pub(super) struct RecordArgs {
     /// exit after this time: 10, 10s, 1h30m
     #[arg(long = "for", value_name = "TIME", value_parser = units::positive_duration)]
     pub(super) period: Option<Duration>,
-    /// how connections are seen: auto, trace (tracepoints), netlink (messages about closed ones, and polling) or poll
+    /// how connections are seen: auto, trace (tracepoints; ETW on Windows), netlink (messages about closed ones, and polling) or poll
     #[arg(
         long,
         value_name = "HOW",
