@@ -2,7 +2,7 @@
 //!
 //! Most of it needs CAP_BPF and CAP_PERFMON, so root; an ordinary user's run says what it skips. The tests whose name starts
 //! with `helper_` are no tests: the others run this file again as a process of its own, with other rights or in other namespaces.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(target_arch = "x86")))]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -70,7 +70,7 @@ impl Store {
             .lines()
             .filter_map(|line| line.strip_prefix("linux-image-"))
             // Packages without a full version only depend on those with one.
-            .filter(|name| name.ends_with(&end) && numbers(name).len() > 2)
+            .filter(|name| name.strip_suffix(&end).is_some_and(is_full_version))
             .map(str::to_owned)
             .collect();
         names.sort_by(|one, other| by_version(one, other));
@@ -311,6 +311,11 @@ fn numbers(name: &str) -> Vec<u64> {
         .collect()
 }
 
+/// Whether a version names one kernel: `6.1.0-56`, not `6.1`.
+fn is_full_version(version: &str) -> bool {
+    numbers(version).len() > 2
+}
+
 fn by_version(one: &str, other: &str) -> Ordering {
     numbers(one).cmp(&numbers(other)).then_with(|| one.cmp(other))
 }
@@ -336,6 +341,12 @@ mod tests {
         names.sort_by(|one, other| by_version(one, other));
         assert_eq!(names[0], "5.10.0-46-cloud-amd64");
         assert_eq!(names[3], "7.3.4+deb13-cloud-amd64");
+    }
+
+    #[test]
+    fn full_version_has_more_than_two_numbers() {
+        assert!(is_full_version("6.1.0-56") && is_full_version("7.3.4+deb13"));
+        assert!(!is_full_version("6.1") && !is_full_version("6.12"));
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn boot(guest: &Guest) -> Result<Report> {
             qemu.args(["-serial".into(), format!("file:{}", console.display())]);
             qemu.args(["-device", "virtio-serial-pci"]);
             qemu.args(["-chardev".into(), format!("file,id=out,path={}", output.display())]);
-            qemu.args(["-device", "virtconsole,chardev=out"]);
+            qemu.args(["-device", "virtserialport,chardev=out"]);
             qemu
         }
     };

@@ -351,6 +351,7 @@ pub(super) fn usize_at(data: &[u8], at: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::linux::bpf::btf::tests::Writer;
+    #[cfg(not(target_arch = "x86"))]
     use crate::linux::bpf::kernel_btf::{KernelBtf, PATH};
     use proptest::prelude::*;
 
@@ -462,6 +463,7 @@ mod tests {
     }
 
     /// An independent loader must produce the same instructions for the running kernel.
+    #[cfg(not(target_arch = "x86"))]
     #[test]
     fn aya_relocates_to_the_same_instructions() {
         let Ok(types) = KernelBtf::open() else {

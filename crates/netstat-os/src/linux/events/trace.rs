@@ -345,6 +345,7 @@ mod tests {
     }
 
     /// An independent loader must come to the same instructions on the kernel that runs.
+    #[cfg(not(target_arch = "x86"))]
     #[test]
     fn aya_relocates_to_the_same_instructions() {
         let Ok(types) = KernelBtf::open() else {

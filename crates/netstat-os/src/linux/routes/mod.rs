@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(limits[0].what, "IPv4 routes are missing");
         assert_eq!(
             limits[0].why,
-            "opening the netlink socket: Operation not permitted (os error 1)"
+            "opening the netlink socket: Operation not permitted"
         );
     }
 }

@@ -85,6 +85,8 @@ fn kernel_returns_only_chosen_sockets() {
 /// The kernel accepts programs with addresses and does not report sockets that they reject.
 #[test]
 fn kernel_returns_only_chosen_addresses() {
+    // Elsewhere other processes may use the same ports.
+    netstat_testkit::own_namespace!();
     let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
     let other = TcpListener::bind("127.0.0.2:0").unwrap();
     let server = listener.local_addr().unwrap().port();
