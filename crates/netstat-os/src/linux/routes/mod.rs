@@ -392,9 +392,6 @@ mod tests {
         let part = part::<Route>(Err(error), "IPv4 routes", &mut limits);
         assert_eq!(part, Fact::Unknown(netstat_model::Why::NotPermitted));
         assert_eq!(limits[0].what, "IPv4 routes are missing");
-        assert_eq!(
-            limits[0].why,
-            "opening the netlink socket: Operation not permitted"
-        );
+        assert_eq!(limits[0].why, "opening the netlink socket: Operation not permitted");
     }
 }
