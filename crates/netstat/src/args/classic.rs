@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn protocol_spellings() {
+    fn protocol_every_spelling_is_read() {
         for words in [
             "-p tcp",
             "-p TCP",
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn p_for_pid_and_program() {
+    fn letter_p_without_protocol_means_pid_and_program() {
         for (words, expected) in [
             ("-tulpn", "tulPn"),
             ("-TULPN", "tulPn"),
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_unknown_protocol_lists_all() {
+    fn protocol_missing_or_unknown_is_refused_with_all_names() {
         const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, UDPLITE, SCTP, DCCP, VSOCK, NETLINK, XDP, IP, IPv6, ICMP, ICMPv6";
         for words in [
             "-p",
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_anywhere() {
+    fn interval_is_read_at_any_position_and_refused_when_wrong() {
         for words in ["5 -a -n", "-a 5 -n", "-a -n 5", "-a -n -- 5"] {
             assert!(tokens(words).contains(&Token::Interval(5)), "{words}");
         }
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version() {
+    fn help_and_version_are_recognized_despite_mistakes() {
         for (words, ask) in [
             ("-h", Ask::ShortHelp),
             ("-H", Ask::ShortHelp),
@@ -574,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn long_options_and_their_values() {
+    fn long_options_are_read_with_their_values() {
         let long = |name: &str, value: Option<&str>| Token::Long {
             name: name.into(),
             value: value.map(str::to_owned),
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_and_letters() {
+    fn unknown_word_or_letter_is_refused_by_name() {
         for (words, message) in [
             (
                 "-anz",

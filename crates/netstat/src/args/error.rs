@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn new_message_becomes_one_line() {
+    fn usage_error_with_line_breaks_becomes_one_line() {
         assert_eq!(UsageError::new("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
     }
 }

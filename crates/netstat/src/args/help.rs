@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_wrapped_at_its_column() {
+    fn help_entry_long_text_is_wrapped_at_its_column() {
         let mut out = String::new();
         entry(&mut out, "-x", &"word ".repeat(16), 10);
         let indent = " ".repeat(8);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn fits_eighty_columns() {
+    fn help_fits_eighty_columns() {
         for help in [short(&command()), long(&command(), crate::registry::COMMANDS)] {
             assert!(
                 help.is_ascii() && help.ends_with('\n') && !help.contains("\n\n\n"),
@@ -255,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn the_short_help_fits_one_screen() {
+    fn short_help_fits_one_screen() {
         let lines = short(&command()).lines().count();
         // The prompt takes the 24th line.
         assert!(lines <= 23, "{lines} lines");
     }
 
     #[test]
-    fn all_options_are_in_the_help() {
+    fn help_lists_every_option() {
         let (brief, whole) = (short(&command()), long(&command(), crate::registry::COMMANDS));
         for letter in LETTERS.chars() {
             let alone = brief.contains(&format!("\n  -{letter} "));
@@ -281,7 +281,7 @@ mod tests {
 
     /// Checks every option that the help names, with a value if it takes one, and with the switches that it needs.
     #[test]
-    fn every_option_in_the_help_works() {
+    fn every_option_in_help_is_accepted() {
         let help = long(&command(), crate::registry::COMMANDS);
         let mut seen = 0;
         let named = |word: &&&str| word.starts_with("--") && word.len() > 2;
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn every_example_works() {
+    fn every_example_in_help_is_accepted() {
         let mut seen = 0;
         for line in EXAMPLES.lines().filter_map(|line| line.split("netstat ").nth(1)) {
             let words = line.split("  ").next().unwrap().split(" | ").next().unwrap();
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn asked_for_it_is_printed() {
+    fn help_and_version_switches_print_their_text() {
         let print = |words: &str| match parse(words.split_whitespace().map(OsString::from)) {
             Ok(Parsed::Print(text)) => text,
             other => panic!("{words}: {other:?}"),
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_has_the_same_table() {
+    fn documentation_has_the_switch_table_of_the_definition() {
         let table = markdown(&command());
         let document = include_str!("../../../../docs/switches.md");
         assert!(

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn longs() {
+    fn unknown_long_option_gets_nearest_as_hint() {
         for (name, hint) in [
             ("al", "; did you mean --all?"),
             ("alll", "; did you mean --all?"),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_name_the_nearest_and_all() {
+    fn unknown_protocol_hint_names_nearest_and_all() {
         const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, UDPLITE, SCTP, DCCP, VSOCK, NETLINK, XDP, IP, IPv6, ICMP, ICMPv6";
         assert_eq!(for_protocol("tcp6"), format!("; did you mean TCPv6? Names: {ALL}"));
         assert_eq!(for_protocol("TPC"), format!("; did you mean TCP? Names: {ALL}"));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_offer_the_nearest() {
+    fn wrong_interval_hint_offers_nearest_valid_one() {
         for (word, hint) in [
             ("0", "; did you mean 1?"),
             ("-5", "; did you mean 5?"),

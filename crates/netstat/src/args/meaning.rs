@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn no_words_is_the_default_plan() {
+    fn no_arguments_give_the_default_plan() {
         assert_eq!(plan(""), Plan::default());
         assert_eq!(plan("-s").statistics, Some(StatisticsPlan::default()));
         assert_eq!(plan("-e").ethernet, Some(EthernetPlan::default()));
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn which_rows() {
+    fn switches_choose_protocols_and_states_of_rows() {
         for (words, expected) in [
             ("", "t4 t6 Connected"),
             ("-n", "t4 t6 Connected"),
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn which_parts() {
+    fn switches_choose_the_parts_printed() {
         for (words, expected) in [
             ("", "L"),
             ("-n", "L"),
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn which_blocks() {
+    fn statistics_protocols_choose_the_blocks() {
         for (words, expected) in [
             ("-s", &ProtocolName::BLOCKS[..]),
             ("-s -a", &ProtocolName::BLOCKS[..]),
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_and_the_connections_of_its_protocol() {
+    fn statistics_with_protocol_also_list_its_connections() {
         assert_eq!(rows("-s -p tcp"), "t4 Connected");
         assert_eq!(rows("-s -p udp"), "u4 Connected");
         assert_eq!(rows("-s -p tcp -p icmp"), "t4 Connected");
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_parts() {
+    fn options_of_a_part_reach_its_plan() {
         assert_eq!(
             plan("-e --per-interface").ethernet,
             Some(EthernetPlan { per_interface: true })
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_need_another_say_which() {
+    fn option_without_the_one_it_needs_names_it() {
         for (words, message) in [
             (
                 "--per-interface",
@@ -652,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_switches_mean_what_one_means() {
+    fn repeated_switch_means_the_same_as_one() {
         for (twice, once) in [
             ("-aa -a", "-a"),
             ("--all -a", "-a"),
@@ -665,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_means_what_its_letter_means() {
+    fn long_option_means_the_same_as_its_letter() {
         for option in super::super::command().get_arguments() {
             let (Some(letter), Some(long)) = (option.get_short(), option.get_long()) else {
                 continue;

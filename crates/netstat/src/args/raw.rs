@@ -362,12 +362,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn command_definition_passes_the_checks_of_clap() {
         command().debug_assert();
     }
 
     #[test]
-    fn the_letters_are_the_defined_ones() {
+    fn known_letters_are_those_of_the_definition() {
         let mut defined: Vec<char> = command()
             .get_arguments()
             .filter_map(Arg::get_short)
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_a_long_name_a_heading_and_help() {
+    fn every_option_has_long_name_heading_and_help() {
         for arg in command().get_arguments() {
             assert!(arg.get_long().is_some() || arg.is_positional(), "{arg}");
             assert!(HEADINGS.contains(&arg.get_help_heading().unwrap()), "{arg}");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn long_values() {
+    fn long_option_values_are_parsed_into_their_types() {
         assert_eq!(typed("count", Some("3")).unwrap().count, NonZeroU64::new(3));
         assert_eq!(
             typed("dns-timeout", Some("0.5")).unwrap().dns_timeout,
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_add_up() {
+    fn repeated_filters_are_combined() {
         let tokens = [
             long("state", Some("listening")),
             long("port", Some("443,8000-8010")),
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_long_values_are_one_line() {
+    fn wrong_value_of_long_option_gives_one_line_error() {
         for (name, value, error) in [
             ("count", "0", "--count \"0\" is not a whole number of 1 or more"),
             ("count", "", "--count \"\" is not a whole number of 1 or more"),
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reader_never_lets_through_is_one_line_too() {
+    fn malformed_token_gives_one_line_error() {
         for token in [
             long("count", None),
             long("all", Some("x")),
@@ -491,7 +491,7 @@ mod tests {
     proptest! {
         /// Both ways read every classic command line in the same way.
         #[test]
-        fn both_ways_agree(
+        fn arguments_parsed_with_and_without_clap_are_equal(
             mut tokens in proptest::collection::vec(classic_token(), 0..12),
             interval in proptest::option::of((1..=values::INTERVAL_MAX, any::<proptest::sample::Index>())),
         ) {

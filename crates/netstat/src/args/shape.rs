@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_columns() {
+    fn column_list_is_read_and_wrong_names_are_refused() {
         match columns_of::<Sockets>("foreign,PID,foreign-port") {
             Ok(ColumnList::These(columns)) => assert_eq!(names(&columns), ["foreign", "pid", "foreign_port"]),
             other => panic!("{other:?}"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn sort_keys() {
+    fn sort_list_is_read_with_directions() {
         let keys = sort_of::<Sockets>("-rtt,foreign,-count").unwrap();
         let shown: Vec<_> = keys
             .iter()
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_has_a_line_for_each_column() {
+    fn column_help_has_a_line_for_each_column() {
         let help = column_help::<Sockets>();
         for column in Sockets::columns() {
             assert!(help.contains(&format!("\n{} ", column.name)), "{}", column.name);

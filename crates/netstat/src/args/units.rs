@@ -401,7 +401,7 @@ mod tests {
         }
 
         #[test]
-        fn duration_numbers_of_units_add_up(hours in 0_u64..1000, minutes in 0_u64..1000, seconds in 0_u64..1000) {
+        fn duration_of_several_units_is_their_sum(hours in 0_u64..1000, minutes in 0_u64..1000, seconds in 0_u64..1000) {
             let word = format!("{hours}h{minutes}m{seconds}s");
             prop_assert_eq!(duration(&word), Ok(Duration::from_secs(hours * 3600 + minutes * 60 + seconds)));
         }

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn protocol_names_in_any_case() {
+    fn protocol_name_is_read_in_any_case() {
         for (word, protocol) in [
             ("tcp", ProtocolName::Tcp),
             ("UDP", ProtocolName::Udp),

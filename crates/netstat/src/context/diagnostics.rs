@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_matter_is_said_once() {
+    fn diagnostics_repeated_matter_is_said_once() {
         let mut diagnostics = Diagnostics::default();
         diagnostics.line("3 of 9 names are missing");
         diagnostics.line("4 of 10 names are missing");

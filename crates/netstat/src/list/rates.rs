@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rate_is_the_difference_per_second() {
+    fn rates_are_the_difference_of_bytes_per_second() {
         let rates = between((1_000, 10), (3_000, 10), 2.0);
         assert_eq!((rates.sent, rates.received), (1_000.0, 0.0));
         // A counter that decreased belongs to another socket.

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn new_and_changed_rows_are_found() {
+    fn redraw_finds_new_and_changed_rows() {
         let before = lines(&[
             "TCP 1.1.1.1:1 2.2.2.2:2 ESTABLISHED",
             "TCP 1.1.1.1:9 3.3.3.3:3 ESTABLISHED",
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_take_no_room_and_end_with_the_line() {
+    fn cut_line_does_not_count_colours_and_ends_them() {
         assert_eq!(cut("\x1b[32mabcdef\x1b[0m", 3, Look::Plain), b"\x1b[32mabc\x1b[0m");
         assert_eq!(without_escapes("a\x1b[1;32mb\x1b[0m\u{7}c"), "abc");
         assert_eq!(marked("a  b c", &[1]), "a  \x1b[35mb\x1b[0m c");

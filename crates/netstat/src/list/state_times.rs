@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_twice_in_a_state_was_in_it_between() {
+    fn state_time_is_known_after_two_looks_at_the_same_state() {
         let mut times = StateTimes {
             record: Some(Err(NoRecord::Absent)),
             ..StateTimes::default()

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn page_has_the_same_tags_whatever_the_names_are() {
+    fn html_report_has_the_same_tags_whatever_the_names_are() {
         let bad = "<script>alert(1)</script>\"' onload=x & [a](http://x) `id` ``` | **x** \u{202e}";
         let (good, evil) = (html(&report("name")), html(&report(bad)));
         assert_eq!(tags(&good), tags(&evil));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_of_names_is_text() {
+    fn markdown_report_hostile_names_stay_text() {
         let text = markdown(&report("[a](http://x) <b> ```` `c` | # www.x"));
         assert!(text.contains("\\[a\\]\\(http&#58;//x\\) &lt;b\\>"), "{text}");
         assert!(text.contains("`````text\n"), "{text}");
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_the_file_says_the_form() {
+    fn report_file_extension_chooses_the_form() {
         assert!("a.HTML".parse::<ReportFile>().unwrap().html);
         assert!(!"a.md".parse::<ReportFile>().unwrap().html);
         assert!("a.pdf".parse::<ReportFile>().is_err() && "html".parse::<ReportFile>().is_err());
@@ -371,7 +371,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn file_is_private_and_a_link_is_replaced_not_followed() {
+    fn report_file_is_private_and_replaces_a_link_unfollowed() {
         use std::os::unix::fs::MetadataExt;
         let directory = tempfile::tempdir().unwrap();
         let (victim, path) = (directory.path().join("victim"), directory.path().join("r.html"));
@@ -386,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_a_tag(text in "\\PC{0,60}") {
+        fn html_report_arbitrary_text_makes_no_tag(text in "\\PC{0,60}") {
             prop_assert_eq!(tags(&html(&report("x"))), tags(&html(&report(&text))));
         }
     }

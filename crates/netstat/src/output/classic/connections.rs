@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_columns() {
+    fn connections_are_printed_in_classic_columns() {
         let expected = "\n\
             Active Connections\n\
             \n  \
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_are_written_in_order() {
+    fn connections_in_great_number_are_written_in_order() {
         let sockets: Vec<Socket> = (0..MANY as u32 + 1234)
             .map(|number| {
                 let [a, b, c, d] = (0x7f00_0000 + number).to_be_bytes();
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_column() {
+    fn pid_column_shows_owner_of_each_connection() {
         let owners = owners();
         let view = View {
             columns: &[Column::Pid],
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn several_columns() {
+    fn several_extra_columns_are_printed_side_by_side() {
         let owners = owners();
         let columns = [Column::Pid, Column::Dscp, Column::TimeInState, Column::PidProgram];
         let view = View {
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_on_the_foreign_side_only() {
+    fn names_replace_foreign_addresses_only() {
         let expected = "\n\
             Active Connections\n\
             \n  \

@@ -180,7 +180,7 @@ mod tests {
 
     /// A system that keeps every counter prints exactly the classic rows.
     #[test]
-    fn the_classic_layout() {
+    fn interface_statistics_with_all_counters_have_classic_layout() {
         let pair = |a, b| (Fact::Known(a), Fact::Known(b));
         let mut traffic = Traffic::unknown(Why::NotKept).with(
             InterfaceMetric::UnknownProtocols,
@@ -215,7 +215,7 @@ Unknown protocols                17
     }
 
     #[test]
-    fn what_linux_does_not_count_is_a_dash_and_loopback_is_left_out() {
+    fn interface_counters_unknown_are_dashes_and_loopback_is_left_out() {
         let expected = "\
 Interface Statistics
 
@@ -241,7 +241,7 @@ Packets of all kinds             30              15
     }
 
     #[test]
-    fn without_any_interface_the_sum_is_zero_and_without_a_reading_it_is_unknown() {
+    fn interface_sum_is_zero_without_interfaces_and_dash_when_unread() {
         let nothing = text(&statistics(0, Vec::new()), false, None);
         assert!(
             nothing.contains("\nBytes                             0               0\n"),
@@ -259,7 +259,7 @@ Packets of all kinds             30              15
     }
 
     #[test]
-    fn kinds_of_errors_stand_in_the_column_of_their_direction() {
+    fn errors_by_kind_stand_in_the_column_of_their_direction() {
         let statistics = statistics(
             0,
             vec![
@@ -280,7 +280,7 @@ Errors and discards by kind
     }
 
     #[test]
-    fn one_block_for_each_interface_with_rates() {
+    fn per_interface_statistics_have_a_block_and_rates_for_each() {
         let before = statistics(
             10,
             vec![interface(1, b"lo", 400, true), interface(2, b"e\x1b[2J", 1000, false)],

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_counts_once_a_process() {
+    fn processes_by_port_count_each_port_once_per_process() {
         let sockets = [
             socket(Protocol::Tcp, 80, State::Listening, 1),
             socket(Protocol::Tcp, 80, State::Established, 2),

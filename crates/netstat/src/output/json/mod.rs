@@ -108,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_frame_comes_first() {
+    fn json_document_begins_with_its_frame() {
         let limits = [Limit {
             what: "UDP sockets are missing".into(),
             why: "refused".into(),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_drive_a_terminal_is_escaped() {
+    fn json_string_with_terminal_controls_is_escaped() {
         for (bytes, written) in [
             ("plain".as_bytes(), "\"plain\""),
             ("a\"b\\c\n\t\x1b[2J".as_bytes(), r#""a\"b\\c\n\u0009\u001b[2J""#),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn names_never_break_the_document() {
+    fn json_text_that_is_not_utf8_is_escaped() {
         assert_eq!(text("a\"\n\u{202e}".as_bytes()), "a\"\n\u{202e}");
         assert_eq!(text(b"a\xff\n"), "a\\xff\n");
     }

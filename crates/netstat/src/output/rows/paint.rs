@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_painted_ends_plain() {
+    fn painted_text_ends_with_a_colour_reset() {
         let mut out = Vec::new();
         Look::State(State::Established).paint(&mut out, |out| out.extend_from_slice(b"x"));
         assert_eq!(out, b"\x1b[32mx\x1b[0m");

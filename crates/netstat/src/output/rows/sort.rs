@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_comes_last_up_and_down() {
+    fn sort_unknown_values_come_last_in_both_directions() {
         let values = [None, Some(10), Some(9), None, Some(10)];
         assert_eq!(sorted(false, &values), [2, 1, 4, 0, 3]);
         assert_eq!(sorted(true, &values), [1, 4, 2, 0, 3]);

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn as_wide_as_its_content() {
+    fn table_columns_are_as_wide_as_their_content() {
         assert_eq!(
             text(&Layout::default()),
             "Program                        PID  State\n\
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_in_names_shift_no_column_but_may_stand_in_the_last() {
+    fn table_blanks_in_names_are_escaped_except_in_last_column() {
         for (name, may_have_blanks, shown) in [
             ("tmux: server", false, "tmux:\\x20server"),
             ("tmux: server", true, "tmux: server"),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_program_with_a_blank_in_its_name_is_one_word() {
+    fn table_deleted_program_with_blank_in_name_is_one_word() {
         let mut cell = Vec::new();
         let deleted = Value::Remarked(std::borrow::Cow::Borrowed(b"tmux: server"), "(deleted)");
         push_text(&mut cell, &deleted, false);
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_screen_texts_are_cut_and_numbers_are_not() {
+    fn table_on_narrow_screen_cuts_texts_but_not_numbers() {
         let layout = Layout {
             width: Some(40),
             ..Layout::default()
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_columns_where_the_table_does_not_fit_are_left_out_from_the_right() {
+    fn table_too_wide_leaves_out_empty_columns_from_the_right() {
         struct Sparse;
         impl Grid for Sparse {
             fn heads(&self) -> Vec<Head> {
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_fit_is_not_cut_away() {
+    fn table_that_cannot_fit_stays_uncut() {
         let layout = Layout {
             width: Some(5),
             bare: true,

@@ -37,7 +37,7 @@ fn only(block: Block) -> StatisticsOptions<'static> {
 }
 
 #[test]
-fn the_whole_classic_layout() {
+fn statistics_of_all_blocks_have_classic_layout() {
     let mut statistics = statistics(TcpFamilies::Separate);
     statistics.set_current_connections(Fact::Known(12_345_678_901), Fact::Unknown(Why::NotPermitted));
     let expected = "
@@ -161,7 +161,7 @@ UDP Statistics for IPv6
 }
 
 #[test]
-fn tcp_counted_together_says_so() {
+fn tcp_counted_for_both_families_says_so() {
     let mut statistics = ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), |block, _| Pair {
         received: if block == Block::Tcpv6 {
             Fact::Unknown(Why::NotKept)
@@ -204,7 +204,7 @@ TCP Statistics for IPv6
 }
 
 #[test]
-fn every_protocol_picks_its_block_alone() {
+fn protocol_name_chooses_its_block_alone() {
     let statistics = statistics(TcpFamilies::Separate);
     for (name, title) in [
         ("IP", "IPv4 Statistics"),
@@ -223,7 +223,7 @@ fn every_protocol_picks_its_block_alone() {
 }
 
 #[test]
-fn long_numbers_push_and_keep_two_blanks() {
+fn long_number_pushes_next_column_and_keeps_two_blanks() {
     let statistics = ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), |_, row| Pair {
         received: Fact::Known(if row.id == "messages" { u64::MAX } else { 1 }),
         sent: Fact::Known(2),
@@ -237,7 +237,7 @@ fn long_numbers_push_and_keep_two_blanks() {
 }
 
 #[test]
-fn rates_stand_beside_the_totals() {
+fn rates_are_printed_beside_totals() {
     let make = |seconds, add: u64| {
         ProtocolStatistics::new(
             Duration::from_secs(seconds),
@@ -285,7 +285,7 @@ UDP Statistics for IPv4
 }
 
 #[test]
-fn small_rates_are_not_shown_as_nothing() {
+fn small_rate_is_not_shown_as_zero() {
     for (value, expected) in [
         (0.0, "+0.0/s"),
         (0.00001, "+<0.0001/s"),
@@ -360,7 +360,7 @@ fn further_text(statistics: &ProtocolStatistics, options: &StatisticsOptions<'_>
 }
 
 #[test]
-fn further_counters_are_grouped_explained_and_without_zeros() {
+fn further_counters_are_grouped_and_explained_without_zeros() {
     let statistics = with_groups(10, 0);
     let options = StatisticsOptions {
         verbose: true,
@@ -395,7 +395,7 @@ Further Statistics (N\\eew)
 }
 
 #[test]
-fn zeros_are_shown_when_asked_for() {
+fn further_counters_with_zeros_option_show_zeros() {
     let statistics = with_groups(10, 0);
     let options = StatisticsOptions {
         verbose: true,
@@ -451,7 +451,7 @@ fn further_counters_follow_the_chosen_blocks() {
 }
 
 #[test]
-fn further_counters_have_rates_too() {
+fn further_counters_with_rates_show_rates() {
     let (before, now) = (with_groups(10, 0), with_groups(12, 5));
     let rates = ProtocolRates::between(Some(&before), &now);
     let options = StatisticsOptions {
@@ -474,7 +474,7 @@ Further TCP Statistics (TcpExt)
 }
 
 #[test]
-fn a_full_disk_is_reported() {
+fn statistics_to_a_full_disk_return_the_error() {
     struct Full;
     impl Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
