@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn unit_name_says_whose_it_is() {
+    fn unit_name_of_user_or_container_names_that_owner() {
         let container = |runtime, id: &str| Component::Container { runtime, id: id.into() };
         let last = |components: &[Component]| {
             String::from_utf8(component_name(components, components.len() - 1).into_owned()).unwrap()

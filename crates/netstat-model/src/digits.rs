@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_by_rfc_5952() {
+    fn ipv6_address_is_written_by_rfc_5952() {
         for (address, expected) in [
             ("::", "::"),
             ("::1", "::1"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn link_local_carries_its_scope() {
+    fn link_local_endpoint_is_written_with_its_scope() {
         let side = Endpoint {
             address: "fe80::5196:ca37".parse().unwrap(),
             port: 1900,
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_the_standard_library_writes_them(bits: u128, mask: u8, v4: u32, number: u64) {
+        fn any_address_or_number_is_written_as_by_standard_library(bits: u128, mask: u8, v4: u32, number: u64) {
             // Random bits rarely contain zero groups, so some are blanked.
             let groups = Ipv6Addr::from_bits(bits).segments();
             let mut holes = groups;

@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_kinds_are_read_back() {
+    fn event_kind_numbers_read_back_are_unchanged() {
         for number in 0..=u8::MAX {
             assert!(Direction::from_number(number).is_none_or(|kind| kind.number() == number));
             assert!(EventOrigin::from_number(number).is_none_or(|kind| kind.number() == number));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_never_runs_backwards() {
+    fn moment_since_later_start_is_zero() {
         let moment = Moment {
             wall: SystemTime::UNIX_EPOCH,
             since_boot: 5,

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn short_spans_are_rounded_down() {
+    fn short_span_is_rounded_down() {
         for (seconds, text) in [
             (0.0, "<1 ms"),
             (0.000_9, "<1 ms"),

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_every_reason_has_its_own() {
+    fn no_owner_reasons_each_have_words_of_their_own() {
         let all = [
             NoOwner::NotPermitted { user: None },
             NoOwner::TimeWait,

@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_that_started_first_stands_in_front() {
+    fn owners_of_shared_socket_are_sorted_by_start_time() {
         let mut builder = OwnersBuilder::default();
         builder.add(process(7, 900), [5, 5, 6]);
         builder.add(process(9000, 100), [5]);
@@ -637,7 +637,7 @@ mod tests {
     proptest! {
         /// Whether the inodes are close together or far apart, each finds its own holders only.
         #[test]
-        fn each_inode_finds_its_holders(
+        fn inodes_near_or_far_apart_find_only_their_own_holders(
             base in 1u32..,
             steps in prop::collection::vec((prop_oneof![Just(0u32), 1u32..3, 0u32..200_000_000], 1u32..5), 1..60),
         ) {

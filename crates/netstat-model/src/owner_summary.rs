@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn line_nothing_unknown_is_none() {
+    fn owner_summary_nothing_unknown_has_no_line_and_no_advice() {
         assert_eq!(summary(0, &[]).line(SystemKind::Linux, false), None);
         assert_eq!(summary(5, &[]).line(SystemKind::Linux, false), None);
         assert_eq!(summary(5, &[]).advice(SystemKind::Linux, "netstat"), None);
     }
 
     #[test]
-    fn line_most_frequent_reason_comes_first() {
+    fn owner_summary_line_names_most_frequent_reason_first() {
         let users = [
             (NoOwner::TimeWait, 2),
             (NoOwner::NotPermitted { user: Some(0) }, 3),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn line_one_owner_is_singular() {
+    fn owner_summary_line_one_owner_is_singular() {
         assert_eq!(
             summary(0, &[(NoOwner::Unheld, 1)])
                 .line(SystemKind::Linux, false)
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_only_where_it_helps() {
+    fn owner_summary_advice_is_given_only_if_not_permitted() {
         assert_eq!(
             summary(1, &[(NoOwner::TimeWait, 9)]).advice(SystemKind::Linux, "netstat"),
             None

@@ -533,13 +533,13 @@ mod tests {
     }
 
     #[test]
-    fn a_route_stays_small() {
+    fn route_size_in_memory_is_at_most_104_bytes() {
         // A full Internet routing table is kept in memory at once.
         assert!(size_of::<Route>() <= 104, "{} bytes", size_of::<Route>());
     }
 
     #[test]
-    fn order_is_numeric_then_longer_prefix_then_metric() {
+    fn routes_are_sorted_by_table_address_prefix_and_metric() {
         let mut routes = vec![
             route("100.0.0.0", 8, 0, TABLE_MAIN),
             route("9.0.0.0", 8, 0, 7),
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_at_the_edges() {
+    fn netmask_of_shortest_and_longest_prefixes_is_exact() {
         let mask = |length| {
             Prefix::covering(Ipv4Addr::BROADCAST.into(), length)
                 .netmask()
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn next_hops_keep_their_order() {
+    fn next_hops_collected_keep_their_order() {
         let hop = |weight| NextHop {
             gateway: None,
             interface: None,
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn tunnels_and_the_loopback_have_no_mac() {
+    fn hardware_address_of_tunnel_or_loopback_is_none() {
         let mut link = Interface {
             index: NonZeroU32::MIN,
             name: b"x".to_vec(),
@@ -634,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_by_name_and_number() {
+    fn route_table_is_found_by_name_and_number() {
         let mut names = TableNames::default();
         names.insert(100, b"Uplink".to_vec());
         assert_eq!(names.number(b"main"), Some(254));

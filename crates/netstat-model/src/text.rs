@@ -249,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn error_number_is_left_out_of_a_message() {
+    fn plain_error_leaves_out_error_number() {
         let denied = std::io::Error::from_raw_os_error(2);
         let plain = plain_error(&denied);
         assert!(!plain.is_empty() && denied.to_string().starts_with(&plain), "{plain}");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn file_name_follows_the_system_of_the_path() {
+    fn file_name_splits_unix_and_windows_paths_by_their_own_rules() {
         for (path, name) in [
             (&b"/usr/bin/x"[..], &b"x"[..]),
             (br"/usr/bin/a\b", br"a\b"),
@@ -280,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_is_borrowed() {
+    fn escape_plain_text_is_borrowed() {
         assert!(matches!(escape(b"nginx: worker"), Cow::Borrowed("nginx: worker")));
         assert!(matches!(escape("caf\u{e9}".as_bytes()), Cow::Borrowed("caf\u{e9}")));
     }
 
     #[test]
-    fn what_drives_a_terminal_is_escaped() {
+    fn escape_terminal_control_characters_are_escaped() {
         assert_eq!(escape(b"a\x1b[2Jb\nc\td\re"), "a\\e[2Jb\\nc\\td\\re");
         assert_eq!(escape(b"\xff\x00\x7f"), "\\xff\\x00\\x7f");
         assert_eq!(escape("\u{202e}gpj.exe\u{9b}1m".as_bytes()), "\\u{202e}gpj.exe\\x9b1m");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_what_looks_like_them_stay_distinct() {
+    fn lossless_text_like_an_escape_stays_distinct_from_bytes() {
         for (bytes, text) in [
             (&b"plain"[..], "plain"),
             (b"\xff", "\\xff"),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_break_out_of_their_quotes() {
+    fn shell_quoted_name_cannot_break_out_of_quotes() {
         assert_eq!(shell_quoted(b"ssh.service"), "ssh.service");
         assert_eq!(shell_quoted(b"-rf"), "'-rf'");
         assert_eq!(shell_quoted(b""), "''");
@@ -368,7 +368,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shell_quoted_word_comes_back_from_a_shell(word in prop::collection::vec(1u8.., 1..20)) {
+        fn shell_quoted_word_read_by_shell_is_unchanged(word in prop::collection::vec(1u8.., 1..20)) {
             // bash supports $'...', which has been part of POSIX since 2024.
             let Ok(output) = std::process::Command::new("bash")
                 .args(["-c", &format!("printf %s {}", shell_quoted(&word))])
@@ -380,12 +380,12 @@ mod tests {
         }
 
         #[test]
-        fn never_a_control_character(bytes: Vec<u8>) {
+        fn escape_any_bytes_gives_no_control_character(bytes: Vec<u8>) {
             prop_assert!(escape(&bytes).chars().all(|c| !c.is_control() && is_plain(c)));
         }
 
         #[test]
-        fn lossless_text_tells_its_bytes(bytes: Vec<u8>, alike in r"(\\|x5c|xff|x8|\PC){0,12}") {
+        fn lossless_text_read_back_gives_same_bytes(bytes: Vec<u8>, alike in r"(\\|x5c|xff|x8|\PC){0,12}") {
             for bytes in [bytes, alike.into_bytes()] {
                 prop_assert_eq!(bytes_of(&lossless(&bytes)), bytes);
             }

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn payload_alone_is_counted() {
+    fn transfer_after_peer_closed_counts_payload_without_fin() {
         let open = Transfer::of_socket(&connection(State::Established, true)).unwrap();
         assert_eq!(
             (open.cookie, open.sent, open.received),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_unknown_and_a_listener_has_none() {
+    fn transfer_not_asked_for_is_unknown_and_of_listener_is_none() {
         let bare = Transfer::of_socket(&connection(State::Established, false)).unwrap();
         assert_eq!(
             (bare.sent, bare.rtt),

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_reads_its_own_figure_in_its_own_direction() {
+    fn interface_columns_read_their_own_metric_and_direction() {
         let mut traffic = Traffic::unknown(Why::NotKept);
         let mut rates = Traffic::unknown(Why::NotKept);
         for (at, figure) in InterfaceMetric::ALL.into_iter().enumerate() {

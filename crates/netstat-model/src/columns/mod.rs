@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_columns_is_sound() {
+    fn column_lists_of_all_tables_are_sound() {
         is_sound::<Sockets>();
         is_sound::<Interfaces>();
         is_sound::<Routes>();
     }
 
     #[test]
-    fn lists_in_the_program_name_columns_that_exist() {
+    fn default_column_lists_name_only_existing_columns() {
         for list in [
             WIDE,
             DEFAULT_MACHINE,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_file_needs_its_process() {
+    fn needs_of_program_file_include_those_of_owners() {
         assert!(Needs::IMAGE.contains(Needs::OWNERS) && !Needs::OWNERS.contains(Needs::IMAGE));
         assert_eq!(Needs::all([Needs::IMAGE, Needs::OWNERS]), Needs::IMAGE);
     }

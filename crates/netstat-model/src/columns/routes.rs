@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_next_hop_has_a_row() {
+    fn route_rows_are_one_for_each_next_hop() {
         let hop = |last, weight| NextHop {
             gateway: Some([192, 0, 2, last].into()),
             interface: NonZeroU32::new(2),

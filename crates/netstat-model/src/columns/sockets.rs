@@ -432,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_figure_of_tcp_is_a_column() {
+    fn socket_columns_include_every_tcp_metric() {
         for figure in TcpMetric::ALL {
             let column = super::super::find::<Sockets>(figure.name()).unwrap();
             assert_eq!((column.unit, column.meaning), (figure.unit().name(), figure.meaning()));

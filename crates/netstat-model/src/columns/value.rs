@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order() {
+    fn values_of_different_kinds_are_sorted_in_fixed_order() {
         let rising = [
             Value::unknown(Why::Gone),
             Value::Nothing,
@@ -393,13 +393,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cell_is_never_empty_and_never_drives_a_terminal(bytes: Vec<u8>) {
+        fn cell_of_any_text_is_not_empty_and_has_no_control_characters(bytes: Vec<u8>) {
             let cell = cell(&Value::text(bytes));
             prop_assert!(!cell.is_empty() && !cell.chars().any(char::is_control));
         }
 
         #[test]
-        fn a_day_has_one_date(days in -700_000i64..2_900_000) {
+        fn civil_date_of_next_day_is_one_day_later(days in -700_000i64..2_900_000) {
             let (year, month, day) = civil(days);
             let (next_year, next_month, next_day) = civil(days + 1);
             prop_assert!((1..=12).contains(&month) && (1..=31).contains(&day));

@@ -528,7 +528,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_find_their_block_in_any_case() {
+    fn block_name_in_any_case_finds_its_block() {
         for block in Block::ALL {
             assert_eq!(Block::from_name(&block.name().to_lowercase()), Some(block));
             assert_eq!(Block::from_name(&block.name().to_uppercase()), Some(block));
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_unique_and_labels_are_named_once_in_each_block() {
+    fn block_rows_have_unique_ids_and_labels() {
         for block in Block::ALL {
             let rows = block.rows();
             for (i, row) in rows.iter().enumerate() {
@@ -553,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_keeps_the_order_of_printing() {
+    fn block_set_keeps_order_of_printing() {
         let set: BlockSet = [Block::Udpv6, Block::Ipv4].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [Block::Ipv4, Block::Udpv6]);
         assert!(!set.has(Block::Udpv4));

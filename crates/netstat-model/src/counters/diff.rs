@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_the_change_over_the_time() {
+    fn counter_rate_is_change_per_second() {
         assert_eq!(per_second(known(10), known(34), TWO_SECONDS), Fact::Known(12.0));
         assert_eq!(per_second(known(7), known(7), TWO_SECONDS), Fact::Known(0.0));
         assert_eq!(
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn backwards_unknown_or_at_once_is_unknown() {
+    fn counter_rate_after_reset_or_without_elapsed_time_is_unknown() {
         // A 32-bit counter that has wrapped around.
         assert_eq!(
             per_second(known(u64::from(u32::MAX)), known(3), TWO_SECONDS),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_groups_have_rates_and_gauges_have_none() {
+    fn protocol_rates_cover_rows_and_groups_but_no_gauges() {
         let before = statistics(
             TWO_SECONDS,
             10,
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_rates_knows_who_came_and_who_was_replaced() {
+    fn interface_rate_sum_leaves_out_new_and_replaced_interfaces() {
         let before = InterfaceStatistics {
             at: Duration::ZERO,
             interfaces: Fact::Known(vec![

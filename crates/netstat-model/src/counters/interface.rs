@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_leaves_loopback_out_whatever_its_name() {
+    fn interface_sum_leaves_out_loopback_whatever_its_name() {
         let sum = statistics(vec![
             interface("loop", Fact::Known(true), 1000),
             interface("lo", Fact::Known(false), 1),
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_over_nothing_is_zero_and_over_the_unknown_is_unknown() {
+    fn interface_sum_of_none_is_zero_and_of_unknown_is_unknown() {
         assert_eq!(statistics(Vec::new()).sum(), Traffic::NONE);
         assert_eq!(
             statistics(vec![interface("a", Fact::Unknown(Why::NotPermitted), 1)]).sum(),

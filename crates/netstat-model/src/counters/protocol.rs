@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gauges_may_be_negative_and_counters_may_not() {
+    fn counter_text_negative_is_read_for_gauges_only() {
         assert_eq!(
             CounterGroup::figure("Tcp", "MaxConn", "-1"),
             Fact::Known(Metric::Gauge(-1))
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn current_connections_go_to_their_family() {
+    fn current_connections_are_kept_per_address_family() {
         let mut statistics = ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), |_, _| {
             Pair::unknown(Why::NotKept)
         });
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_block_is_not_further() {
+    fn classic_counter_names_are_told_from_further_ones() {
         assert!(ProtocolStatistics::is_classic("Ip6", "OutForwDatagrams"));
         assert!(ProtocolStatistics::is_classic("Icmp", "OutEchos"));
         // These are only part of a classic value, or of none at all.

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_asks_for_the_path() {
+    fn glob_with_slash_is_matched_against_whole_path() {
         for (pattern, fits) in [
             ("sshd", true),
             ("/usr/sbin/sshd", true),
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn means_what_the_plain_way_means(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+        fn glob_matching_agrees_with_naive_matching(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
             prop_assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), slowly(pattern.as_bytes(), name.as_bytes()));
         }
     }

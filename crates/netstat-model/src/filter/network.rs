@@ -119,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_lies_in_a_block() {
+    fn network_contains_only_addresses_of_its_block() {
         for (block, address, inside) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn written_with_the_bits_that_count() {
+    fn network_text_keeps_only_prefix_bits_and_errors_say_why() {
         for (typed, shown) in [
             ("10.1.2.3/8", "10.0.0.0/8"),
             ("10.1.2.3/32", "10.1.2.3"),

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_side_matches() {
+    fn side_matches_address_network_and_port() {
         for (word, side, wanted) in [
             ("203.0.113.7", "203.0.113.7:443", true),
             ("203.0.113.7", "[::ffff:203.0.113.7]:443", true),
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_matches_the_interface_with_its_number() {
+    fn side_with_zone_matches_interface_of_that_number() {
         let on = |scope| Endpoint {
             scope,
             ..end("[fe80::1]:80")
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_matches_once_it_is_found() {
+    fn side_with_host_name_matches_once_resolved() {
         let mut sides: Sides = "WWW.Example.org.:443,www.example.org".parse().unwrap();
         assert_eq!(sides.hosts(), ["www.example.org"]);
         sides.resolve("www.example.org", &["::ffff:192.0.2.9".parse().unwrap()]);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_sides_are_named() {
+    fn side_that_is_malformed_is_refused_with_reason() {
         for (word, why) in [
             ("", "is no address, network, port or host name"),
             (",", "is no address, network, port or host name"),

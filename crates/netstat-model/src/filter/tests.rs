@@ -28,7 +28,7 @@ fn states(list: &str) -> Vec<State> {
 }
 
 #[test]
-fn every_spelling_of_a_state() {
+fn state_in_every_spelling_is_read() {
     for state in State::ALL {
         let name = state.name();
         for word in [
@@ -62,7 +62,7 @@ fn every_spelling_of_a_state() {
 }
 
 #[test]
-fn ports_become_the_fewest_ranges() {
+fn port_list_becomes_fewest_ranges() {
     for (list, shown) in [
         ("443", "443"),
         ("0443", "443"),
@@ -78,7 +78,7 @@ fn ports_become_the_fewest_ranges() {
 }
 
 #[test]
-fn wrong_words_are_named_with_an_example() {
+fn filter_error_names_wrong_word_and_gives_example() {
     const STATES: &str = "; for example: --state LISTENING,TIME_WAIT";
     const PORTS: &str = "; for example: --port 443,8000-8010";
     for (words, message) in [
@@ -107,7 +107,7 @@ fn wrong_words_are_named_with_an_example() {
 }
 
 #[test]
-fn and_between_kinds_or_inside_one() {
+fn filter_joins_kinds_with_and_and_values_with_or() {
     let filter: Filter = "--state LISTENING --port 443,8000-8010 --STATE=time-wait"
         .parse()
         .unwrap();
@@ -125,7 +125,7 @@ fn and_between_kinds_or_inside_one() {
 }
 
 #[test]
-fn udp_has_ports_but_no_states() {
+fn filter_on_udp_matches_ports_but_no_states() {
     let udp = socket(Protocol::Udp, State::Closed, 53, 0);
     assert!("--port 53".parse::<Filter>().unwrap().wants(&udp));
     assert!(!"--port 54".parse::<Filter>().unwrap().wants(&udp));
@@ -137,7 +137,7 @@ fn udp_has_ports_but_no_states() {
 }
 
 #[test]
-fn a_side_without_port_matches_none() {
+fn filter_by_port_ignores_side_without_port() {
     let every: Filter = "--port 1-65535".parse().unwrap();
     assert!(!every.wants(&socket(Protocol::Tcp, State::Bound, 0, 0)));
     let low: Filter = "--port 1-1023".parse().unwrap();
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn means_what_its_parts_mean(
+    fn filter_wants_what_its_states_and_ports_want(
         bits in 0..1u16 << 12,
         ranges in ports(),
         tcp: bool,
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn adding_is_or(a in ports(), b in ports(), states in 0..1u16 << 12, more in 0..1u16 << 12) {
+    fn filter_parts_added_match_either(a in ports(), b in ports(), states in 0..1u16 << 12, more in 0..1u16 << 12) {
         let mut sum = filter(states, &a);
         let other = filter(more, &b);
         sum.ports.add(&other.ports);
@@ -245,7 +245,7 @@ fn read(words: &[String]) -> Filter {
 
 proptest! {
     #[test]
-    fn every_filter_printed_and_read_is_the_same(words in words()) {
+    fn filter_of_any_words_printed_and_read_is_unchanged(words in words()) {
         let filter = read(&words);
         let text = filter.to_string();
         prop_assert_eq!(text.parse::<Filter>(), Ok(filter.clone()), "{}", text);
@@ -253,14 +253,14 @@ proptest! {
     }
 
     #[test]
-    fn joining_is_naming_both(first in words(), second in words()) {
+    fn filter_joined_equals_filter_with_both_word_lists(first in words(), second in words()) {
         let mut joined = read(&first);
         joined.join(read(&second));
         prop_assert_eq!(joined, read(&[first, second].concat()));
     }
 
     #[test]
-    fn anything_is_read_or_refused(text: String, options in "(--[a-z]{3,9}[ =][-a-z0-9,.:/'\"]{0,9} ?){0,4}") {
+    fn filter_of_any_options_is_read_or_refused(text: String, options in "(--[a-z]{3,9}[ =][-a-z0-9,.:/'\"]{0,9} ?){0,4}") {
         for text in [text, options] {
             if let Ok(filter) = text.parse::<Filter>() {
                 prop_assert_eq!(filter.to_string().parse(), Ok(filter));
@@ -290,7 +290,7 @@ fn connection(protocol: Protocol, state: State, local: &str, foreign: &str, user
 }
 
 #[test]
-fn what_each_kind_lets_through() {
+fn filter_kinds_match_expected_sockets() {
     use Protocol::{Tcp, Udp};
     let sockets = [
         connection(Tcp, State::Listening, "0.0.0.0:22", "0.0.0.0:0", 0),
@@ -336,7 +336,7 @@ fn what_each_kind_lets_through() {
 }
 
 #[test]
-fn what_is_asked_of_the_holders() {
+fn filter_by_holder_matches_pid_program_and_unit() {
     use crate::{ContainerRuntime, Fact, ImageName, NoOwner, OwnersBuilder, Process, UnitManager, Why};
     let mut owners = OwnersBuilder::default();
     let process = |pid, path: Option<&str>, components| Process {

@@ -55,7 +55,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_quoted_is_one_word(value: String) {
+        fn quoted_text_is_split_as_one_word(value: String) {
             prop_assert_eq!(split(&quoted(&value)), Ok(vec![value]));
         }
     }

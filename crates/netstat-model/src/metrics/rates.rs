@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reading_has_no_rates() {
+    fn system_rates_of_first_reading_are_unknown() {
         let rates = SystemRates::between(None, &system(1, 1));
         assert_eq!(rates.cpu, Fact::Unknown(Why::NotApplicable));
         assert_eq!(rates.disks, [DiskRates::unknown(Why::NotApplicable)]);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_rates_of_the_system() {
+    fn system_rates_between_two_readings_are_computed() {
         let rates = SystemRates::between(Some(&system(10, 1)), &system(12, 3));
         let cpu = rates.cpu.known().unwrap();
         assert_eq!((cpu.busy, cpu.user, cpu.waiting), (0.16, 0.10, 0.04));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_of_another_name_is_another_disk() {
+    fn disk_rates_of_disk_with_other_name_are_unknown() {
         let mut now = system(12, 3);
         if let Fact::Known(disks) = &mut now.disks {
             disks[0].name = (*b"sdb").into();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_told_from_a_later_one_with_its_id() {
+    fn process_rates_of_reused_pid_are_unknown() {
         let old = process(7, 100, 0, 0);
         let rates = ProcessRates::between(Some(&old), &process(7, 100, 2000, 100), 100);
         assert_eq!((rates.cpu, rates.minor_faults), (Fact::Known(0.5), Fact::Known(50.0)));
@@ -341,7 +341,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_are_shares(old: [u32; 5], now: [u32; 5]) {
+        fn cpu_shares_of_any_times_lie_between_0_and_1(old: [u32; 5], now: [u32; 5]) {
             let times = |ticks: [u32; 5]| CpuTimes {
                 user: ticks[0].into(),
                 system: ticks[1].into(),

@@ -55,7 +55,7 @@ const ACCEPT: Step = Step::Verdict(RuleVerdict::Accept);
 const DROP: Step = Step::Verdict(RuleVerdict::Drop);
 
 #[test]
-fn chains_that_call_each_other_for_ever_come_to_an_end() {
+fn chains_in_endless_loop_are_given_up() {
     let jump = |name: &str| Step::Verdict(RuleVerdict::Jump(name.into()));
     let round = filter(
         true,
@@ -68,7 +68,7 @@ fn chains_that_call_each_other_for_ever_come_to_an_end() {
 }
 
 #[test]
-fn many_ways_are_cut_and_said_to_be() {
+fn filter_with_many_ways_lists_eight_and_names_the_rest() {
     let rules: Vec<Rule> = (0..50).map(|number| vec![other(&number.to_string()), ACCEPT]).collect();
     let FilterVerdict::Only(ways) = filter(true, vec![("in", rules)]).evaluate(SSH) else {
         panic!("not only these ways");
@@ -78,14 +78,14 @@ fn many_ways_are_cut_and_said_to_be() {
 }
 
 #[test]
-fn a_return_under_a_condition_is_not_worked_out() {
+fn filter_with_conditional_return_depends() {
     let back = vec![other("x"), Step::Verdict(RuleVerdict::Return)];
     let passage = filter(true, vec![("in", vec![back, vec![port(22), ACCEPT]])]).evaluate(SSH);
     assert!(matches!(passage, FilterVerdict::Depends(_)), "{passage:?}");
 }
 
 #[test]
-fn the_first_rule_that_fits_decides() {
+fn filter_verdict_is_that_of_first_matching_rule() {
     let rules = vec![vec![port(23), DROP], vec![port(22), ACCEPT], vec![port(22), DROP]];
     assert_eq!(
         filter(true, vec![("in", rules)]).evaluate(SSH),
@@ -105,7 +105,7 @@ fn the_first_rule_that_fits_decides() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unknown_and_nothing_at_all_lets_in() {
+fn filter_unreadable_is_unknown_and_absent_lets_everybody_in() {
     let mut unread = filter(true, vec![("in", Vec::new())]);
     unread.rules = Fact::Unknown(Why::NotPermitted);
     assert!(matches!(unread.evaluate(SSH), FilterVerdict::Unknown(_)));
@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_unknown_and_nothing_at_all_lets_in() {
 }
 
 #[test]
-fn conditions_are_safe_to_print() {
+fn filter_condition_with_control_characters_is_escaped() {
     let name = Condition::Interface(b"a\x1b[2J".to_vec(), false).to_string();
     assert!(name.starts_with("not over a") && !name.contains('\x1b'), "{name}");
 }
@@ -203,7 +203,7 @@ fn any_set() -> impl Strategy<Value = Set> {
 
 proptest! {
     #[test]
-    fn arbitrary_rules_never_panic(
+    fn filter_with_arbitrary_rules_never_panics(
         rules in proptest::collection::vec(proptest::collection::vec(any_step(), 0..5), 0..5),
         more in proptest::collection::vec(proptest::collection::vec(any_step(), 0..5), 0..3),
         set in any_set(),

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_names_of_the_kernel() {
+    fn capability_number_has_name_of_kernel() {
         assert_eq!(Capabilities::name(Capabilities::NET_RAW), Some("net_raw"));
         assert_eq!(Capabilities::name(Capabilities::NET_ADMIN), Some("net_admin"));
         assert_eq!(Capabilities::name(Capabilities::SYS_PTRACE), Some("sys_ptrace"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_listed_and_subtracted() {
+    fn capability_sets_are_listed_and_subtracted() {
         let set = Capabilities((1 << 13) | (1 << 63) | 1);
         assert_eq!(set.names(), ["chown", "net_raw", "cap_63"]);
         assert_eq!(set.count(), 3);

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_counted_once() {
+    fn open_descriptors_are_each_counted_under_one_kind() {
         let path = |path: &str| Descriptor::Path {
             path: path.into(),
             deleted: false,

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_by_nature_was_not_left_unread() {
+    fn unread_facts_leave_out_those_not_applicable() {
         let mut facts = ProcessFacts::bare(1, 2, Why::NotAsked);
         assert_eq!(facts.unread(), []);
         facts.program = Fact::Unknown(Why::NotApplicable);

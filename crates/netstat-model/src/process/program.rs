@@ -156,7 +156,7 @@ mod tests {
     };
 
     #[test]
-    fn the_sticky_bit_protects_a_directory_only() {
+    fn writable_by_all_sticky_bit_protects_directory_only() {
         let with = |mode| FileFacts { mode, ..FILE };
         assert!(!FILE.writable_by_all());
         assert!(with(0o100_777).writable_by_all());
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_before_the_epoch_count_backwards() {
+    fn file_time_before_epoch_or_out_of_range_is_safe() {
         let time = |seconds, nanoseconds| FileTime { seconds, nanoseconds }.time().unwrap();
         assert_eq!(time(1, 5), UNIX_EPOCH + Duration::new(1, 5));
         assert_eq!(time(-1, 500_000_000), UNIX_EPOCH - Duration::from_millis(500));

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_become_names() {
+    fn terminal_device_number_becomes_name() {
         let name = |number| Terminal::from_number(number).map(|terminal| terminal.to_string());
         assert_eq!(name(0), None);
         assert_eq!(name(34816).as_deref(), Some("pts/0"));

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn file_access_counts_for_administrators_only() {
+    fn file_access_is_recognized_as_administrators_only() {
         let access = |owner: &str, writers: &[&str]| FileAccess {
             owner: owner.to_owned(),
             writers: writers.iter().map(|&sid| sid.to_owned()).collect(),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_protections_have_names() {
+    fn integrity_levels_and_protections_have_names() {
         assert_eq!(IntegrityLevel::SYSTEM.name(), "system");
         assert_eq!(IntegrityLevel(0x2000).name(), "medium");
         assert_eq!(IntegrityLevel(0).name(), "untrusted");

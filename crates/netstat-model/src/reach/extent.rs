@@ -506,7 +506,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_address_decides() {
+    fn extent_of_listener_follows_its_address_and_interface() {
         let mut server = HOME.to_vec();
         server.push((3, "203.0.113.7", 29));
         for (addresses, address, interface, extent, words) in [
@@ -588,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn version_6_alone_leaves_out_version_4() {
+    fn extent_of_ipv6_only_listener_leaves_out_ipv4_networks() {
         let socket = listener("::", 0).with_extra(Extra {
             v6_only: Fact::Known(true),
             ..Extra::default()
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_is_judged_by_its_own_addresses() {
+    fn extent_in_other_namespace_follows_its_own_addresses() {
         let unread = LocalNetwork::unknown(Why::NotPermitted);
         let (extent, words) = unread.extent(&listener("0.0.0.0", 0), Some("web"));
         assert_eq!(extent, Extent::Unknown(Why::NotPermitted));
@@ -618,7 +618,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_interfaces_leave_it_open() {
+    fn extent_with_unreadable_interfaces_is_unknown() {
         let network = LocalNetwork::unknown(Why::NotPermitted);
         let (extent, _) = network.extent(&listener("0.0.0.0", 0), None);
         assert_eq!(extent, Extent::Unknown(Why::NotPermitted));
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sockets_of_a_vrf_are_reached_in_it() {
+    fn extent_in_vrf_without_l3mdev_accept_needs_socket_of_vrf() {
         for address in ["0.0.0.0", "203.0.113.7"] {
             let (extent, words) = with_vrf(false).extent(&listener(address, 0), None);
             assert_eq!(extent, Extent::Here);
@@ -656,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn local_routes_make_addresses_own_ones() {
+    fn extent_with_local_route_takes_in_its_addresses() {
         let mut network = network(&HOME[..1]);
         let route = Prefix::covering("198.51.100.0".parse().unwrap(), 24);
         network.local_routes = Fact::Known(vec![route]);
@@ -670,7 +670,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interface_that_a_socket_is_bound_to_decides() {
+    fn extent_of_socket_bound_to_loopback_or_on_down_interface_is_here() {
         let (extent, words) = network(&HOME).extent(&listener("192.168.1.5", 1), None);
         assert_eq!(
             (extent, words.as_str()),

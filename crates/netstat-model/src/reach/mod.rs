@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn public_addresses() {
+    fn public_addresses_are_told_from_private_ones() {
         for (address, public) in [
             ("203.0.113.7", true),
             ("8.8.8.8", true),

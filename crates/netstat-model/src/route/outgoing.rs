@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_to_the_gateway_then_far_enough_then_any() {
+    fn outgoing_address_is_nearest_to_gateway_then_of_wide_scope_then_any() {
         let outgoing = OutgoingAddresses::new(&[
             address(2, "169.254.7.7", 16, Scope::LINK, 0),
             address(2, "10.0.0.5", 24, Scope::UNIVERSE, 0),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peer_of_a_point_to_point_link_is_its_network() {
+    fn outgoing_address_to_point_to_point_peer_is_that_of_the_link() {
         let mut link = address(5, "10.1.1.1", 32, Scope::UNIVERSE, 0);
         link.peer = Some("10.2.2.2".parse().unwrap());
         let outgoing = OutgoingAddresses::new(&[address(5, "10.3.3.3", 24, Scope::UNIVERSE, 0), link]);

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_rules_are_no_policy() {
+    fn routing_rules_of_default_set_are_no_policy() {
         let usual = [(0, TABLE_LOCAL), (32_766, TABLE_MAIN), (32_767, TABLE_DEFAULT)];
         let mut rules: Vec<PolicyRule> = usual.map(|(at, table)| PolicyRule::lookup(true, at, table)).into();
         assert!(!has_policy(&rules));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_text_follows_ip_rule() {
+    fn routing_rule_text_follows_ip_rule() {
         let rule = PolicyRule {
             inverted: true,
             from: prefix("10.0.0.0", 8),
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_match_as_in_the_kernel() {
+    fn routing_rule_selectors_match_as_in_kernel() {
         let all = PolicyRule::lookup(true, 1, 7);
         assert!(all.matches(&query("192.0.2.1")) && !all.matches(&query("2001:db8::1")));
         let marked = PolicyRule {

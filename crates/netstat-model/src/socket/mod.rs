@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_unix_sockets() {
+    fn unix_socket_name_is_shown_as_path_or_abstract_name() {
         for (bytes, shown) in [
             (&b"/run/x.sock"[..], Some(&b"/run/x.sock"[..])),
             (b"/run/x\0rest", Some(b"/run/x")),
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_apart_comes_back() {
+    fn socket_extra_facts_read_back_are_unchanged() {
         let socket = named(b"/run/x", 7).in_namespace(3);
         assert_eq!(socket.fact(|extra| extra.mark), Fact::Unknown(Why::NotAsked));
         assert_eq!(socket.tcp(TcpMetric::Rtt), Fact::Unknown(Why::NotAsked));
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_have_names_of_their_own() {
+    fn tcp_metrics_have_unique_names() {
         let mut names: Vec<&str> = TcpMetric::ALL.into_iter().map(TcpMetric::name).collect();
         names.sort_unstable();
         names.dedup();
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_is_cut() {
+    fn short_name_too_long_is_cut() {
         for (given, kept) in [
             ("bbr", "bbr"),
             ("cubic\0x", "cubic"),
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn without_addresses_the_name_orders() {
+    fn sort_classic_sockets_without_addresses_are_sorted_by_name() {
         let mut sockets = vec![
             named(b"/run/b", 1),
             named(b"\0a", 2),

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_meaning_is_one_plain_line_and_stands_once() {
+    fn counter_meanings_are_one_plain_line_and_listed_once() {
         let tables = [
             ip::DESCRIPTIONS,
             icmp::DESCRIPTIONS,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_find_their_words() {
+    fn counter_meaning_is_found_by_group_and_name() {
         assert!(meaning("Ip6", "InTooBigErrors").is_some());
         assert!(meaning("IpExt", "InCEPkts").is_some());
         assert_eq!(
