@@ -1,30 +1,30 @@
-//! Why a question has no answer at all.
+//! The error for queries that have no answer at all.
 
 use std::fmt;
 use std::io;
 
 use netstat_model::text::plain_error;
 
-/// What every question gets as an answer where no code for this system exists yet.
+/// The message for every query on systems that are not supported yet.
 pub const NOT_SUPPORTED: &str = "not supported on this system yet";
 
-/// The kind of a [`Refused`], for programs that act on it.
+/// The kind of a [`Refused`] error, for programs that handle kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusedKind {
-    /// This system, or the running kernel, does not offer it.
+    /// This system, or the running kernel, does not support it.
     NotSupported,
-    /// The caller lacks the privilege.
+    /// The caller lacks the privileges.
     NotPermitted,
-    /// What was asked about does not exist, or not any more.
+    /// The subject of the query does not exist, or no longer exists.
     NotFound,
-    /// The question itself makes no sense, such as a routing table by an unknown name.
+    /// The query is invalid, such as one for an unknown routing table.
     Invalid,
-    /// Anything else: reading failed, or the answer was malformed.
+    /// Any other error: reading failed, or the answer was malformed.
     Failed,
 }
 
 impl RefusedKind {
-    /// A stable name for machines: `not-supported`.
+    /// Returns the stable name for machine-readable output, such as `not-supported`.
     pub const fn name(self) -> &'static str {
         match self {
             RefusedKind::NotSupported => "not-supported",
@@ -36,17 +36,17 @@ impl RefusedKind {
     }
 }
 
-/// A question that this system cannot answer, or not to this caller.
+/// The error of a query that this system cannot answer, or not for this caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What kind of failure it is.
+    /// The kind of the error.
     pub kind: RefusedKind,
-    /// One line for people, without a full stop.
+    /// A message of one line, without a period at its end.
     pub message: String,
 }
 
 impl Refused {
-    /// A refusal of this kind.
+    /// Creates an error of this kind.
     pub fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
         Refused {
             kind,
@@ -54,17 +54,17 @@ impl Refused {
         }
     }
 
-    /// There is no code for it on this system: [`NOT_SUPPORTED`].
+    /// Creates the error for something that is not implemented on this system: [`NOT_SUPPORTED`].
     pub fn not_supported() -> Self {
         Refused::new(RefusedKind::NotSupported, NOT_SUPPORTED)
     }
 
-    /// A failure without a better kind.
+    /// Creates an error of kind [`RefusedKind::Failed`].
     pub fn failed(message: impl Into<String>) -> Self {
         Refused::new(RefusedKind::Failed, message)
     }
 
-    /// An error of the system, after `what` was tried; the kind follows the error's.
+    /// Creates an error from an error of the system that occurred in `what`; its kind follows from the error.
     pub fn from_io(what: impl fmt::Display, error: &io::Error) -> Self {
         Refused::new(kind_of(error), format!("{what}: {}", plain_error(&error)))
     }

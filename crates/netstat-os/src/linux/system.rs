@@ -30,7 +30,7 @@ use crate::{
     OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
-/// A failure of netlink as the caller gets it.
+/// Converts an error of netlink.
 fn netlink_refused(error: routes::NetlinkError) -> Refused {
     let kind = match error.why() {
         Why::NotPermitted => RefusedKind::NotPermitted,
@@ -40,7 +40,7 @@ fn netlink_refused(error: routes::NetlinkError) -> Refused {
     Refused::new(kind, plain_error(&error))
 }
 
-/// The network of the calling thread and the processes below `/proc`.
+/// The network of the calling thread, and the processes in `/proc`.
 #[derive(Debug)]
 pub struct Linux {
     proc: PathBuf,
@@ -53,7 +53,8 @@ pub struct Linux {
 }
 
 impl Linux {
-    /// The system of a program that is a process of its own: the only one that [`Control::confine`] confines.
+    /// Creates the system for a program that has its process to itself: only this one can be confined by
+    /// [`Control::confine`].
     pub fn of_whole_process() -> Self {
         Linux {
             whole_process: true,

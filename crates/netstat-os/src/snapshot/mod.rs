@@ -1,4 +1,5 @@
-//! One moment of a computer in a file, from which a [`Replay`] is made: a bug report becomes a test.
+//! Snapshots: the state of a computer at one moment in a file, from which a [`Replay`] can be created. This turns a bug
+//! report into a test.
 
 mod redact;
 
@@ -17,79 +18,79 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OwnersAsk, ProcessAsk, Refused, Replay, ReplayClock, SocketAsk, SocketList, System};
 
-/// What a snapshot calls itself.
+/// The value of the field `schema` in a snapshot.
 pub const SNAPSHOT_SCHEMA: &str = "netstat.snapshot";
 
-/// The version that is written, and the only one that is read.
+/// The version that is written, and the only one that can be read.
 pub const SNAPSHOT_VERSION: u32 = 1;
 
-/// The largest file that is read, in bytes: some 200,000 sockets with all their metrics.
+/// The maximum size in bytes of a file that is read: about 200,000 sockets with all their metrics.
 pub const SNAPSHOT_SIZE_MAX: u64 = 256 << 20;
 
-/// What the collectors read at one moment, of the caller's own network namespace.
+/// Everything that the collectors read at one moment, in the caller's own network namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// [`SNAPSHOT_SCHEMA`].
+    /// Always [`SNAPSHOT_SCHEMA`].
     pub schema: String,
-    /// [`SNAPSHOT_VERSION`].
+    /// Always [`SNAPSHOT_VERSION`].
     pub version: u32,
     /// The version of the program that wrote it.
     pub program_version: String,
     /// Whether [`Snapshot::redact`] was applied.
     pub redacted: bool,
-    /// The time of day.
+    /// The wall-clock time.
     pub time: SystemTime,
     /// Nanoseconds since boot.
     pub since_boot: u64,
-    /// The id of the boot.
+    /// The boot id; `None` if the system does not report it.
     pub boot_id: Option<String>,
-    /// The computer's name; what is not UTF-8 in it is replaced.
+    /// The name of the computer, in which invalid UTF-8 is replaced.
     pub computer_name: String,
-    /// Which operating system it is.
+    /// The operating system.
     #[serde(default)]
     pub kind: netstat_model::SystemKind,
     /// Whether the caller was the superuser.
     pub superuser: bool,
     /// See [`System::unmapped_user`].
     pub unmapped_user: Option<u32>,
-    /// The names of the users that the rest mentions.
+    /// The names of all users that occur in the snapshot.
     pub users: BTreeMap<u32, Arc<str>>,
-    /// The names of the groups that the rest mentions.
+    /// The names of all groups that occur in the snapshot.
     pub groups: BTreeMap<u32, Arc<str>>,
-    /// Own addresses, each with the index of its interface.
+    /// The computer's own addresses, each with the index of its interface.
     pub own_addresses: Vec<(IpAddr, u32)>,
-    /// Every socket, with all that can be read of it.
+    /// All sockets, with all details.
     pub sockets: Vec<Socket>,
-    /// What is missing of them.
+    /// What is missing from the sockets.
     pub socket_limits: Vec<Limit>,
     /// See [`SocketList::failed`].
     pub sockets_failed: bool,
     /// See [`SocketList::fell_back`].
     pub sockets_fell_back: bool,
-    /// Who holds them.
+    /// The owners of the sockets.
     pub owners: Owners,
-    /// What is missing of the owners.
+    /// What is missing from the owners.
     pub owner_limits: Vec<Limit>,
     /// The processes that hold a socket.
     pub processes: Vec<ProcessFacts>,
-    /// Counters of the protocols.
+    /// The protocol counters.
     pub protocols: ProtocolStatistics,
-    /// What is missing of them.
+    /// What is missing from the protocol counters.
     pub protocol_limits: Vec<Limit>,
-    /// Counters of the interfaces.
+    /// The interface counters.
     pub interfaces: InterfaceStatistics,
-    /// What is missing of them.
+    /// What is missing from the interface counters.
     pub interface_limits: Vec<Limit>,
-    /// Packet filters.
+    /// The packet filters.
     pub packet_filter: PacketFilter,
-    /// What Windows is configured to start, to pass on and to let in; absent on other systems.
+    /// What Windows is configured to start, to forward and to admit; absent on other systems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows_host: Option<netstat_model::windows_host::WindowsHost>,
-    /// Interfaces, routes of all tables, and rules.
+    /// The interfaces, the routes of all tables, and the policy rules.
     pub routes: RouteListing,
 }
 
-/// The part of a file that is read first.
+/// The part of a file that is parsed first.
 #[derive(Deserialize)]
 struct Header {
     schema: String,
@@ -100,7 +101,7 @@ impl Snapshot {
     /// Reads everything from `system`.
     ///
     /// # Errors
-    /// When the owners of sockets cannot be looked for at all.
+    /// Returns an error if the owners of sockets cannot be searched at all.
     pub fn take(system: &mut dyn System, program_version: &str) -> Result<Snapshot, Refused> {
         let moment = system.now();
         let mut list = SocketList::default();
@@ -122,7 +123,7 @@ impl Snapshot {
             ..ProcessAsk::CARD
         };
         let pids: BTreeSet<u32> = found.owners.processes().iter().map(|process| process.pid).collect();
-        // A process may have ended since.
+        // A process may have ended since then.
         let processes: Vec<ProcessFacts> = pids
             .into_iter()
             .filter_map(|pid| system.process(pid, &ask).ok())
@@ -162,10 +163,11 @@ impl Snapshot {
         })
     }
 
-    /// Reads a snapshot. Nothing in the file is believed: it may come from anybody.
+    /// Reads a snapshot. The file is untrusted.
     ///
     /// # Errors
-    /// One sentence without a full stop, about "it": too large, no snapshot, another version, or damaged.
+    /// Returns a sentence without a period, whose subject is "it": the file is too large, not a snapshot, of another
+    /// version, or damaged.
     pub fn read(from: impl Read) -> Result<Snapshot, String> {
         let mut bytes = Vec::new();
         let read = from.take(SNAPSHOT_SIZE_MAX + 1).read_to_end(&mut bytes);
@@ -189,10 +191,10 @@ impl Snapshot {
         serde_json::from_slice(&bytes).map_err(|error| format!("it is a damaged snapshot: {}", plain_error(&error)))
     }
 
-    /// Writes it.
+    /// Writes the snapshot.
     ///
     /// # Errors
-    /// When `to` cannot be written to, or a time in it lies before 1970.
+    /// Returns an error if writing to `to` fails, or a time in the snapshot is before 1970.
     pub fn write(&self, to: impl Write) -> std::io::Result<()> {
         let mut to = std::io::BufWriter::new(to);
         serde_json::to_writer(&mut to, &self)?;
@@ -200,7 +202,7 @@ impl Snapshot {
         to.flush()
     }
 
-    /// The computer that answers from this snapshot.
+    /// Returns the system that answers from this snapshot.
     pub fn into_replay(self) -> Replay {
         Replay {
             clock: ReplayClock::at(Moment {
@@ -239,7 +241,7 @@ impl Snapshot {
 
 type Names = BTreeMap<u32, Arc<str>>;
 
-/// The names of all users and groups of `sockets` and `processes`.
+/// Returns the names of all users and groups of `sockets` and `processes`.
 fn account_names(system: &mut dyn System, sockets: &[Socket], processes: &[ProcessFacts]) -> (Names, Names) {
     let mut users: BTreeSet<u32> = sockets.iter().filter_map(|socket| socket.user().known()).collect();
     let mut groups = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Takes out of a snapshot what may hold secrets or says whose computer it is.
+//! Removes from a snapshot what may contain secrets or identify the computer.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,23 @@ use serde_json::Value;
 
 use super::Snapshot;
 
-/// What is in the place of a name that was taken out.
+/// The replacement for a removed name.
 const REDACTED: &str = "redacted";
 
-/// The first number of an account of a person, and the first behind them (login.defs(5), `UID_MIN` and `UID_MAX`, with a margin).
+/// The range of user ids of personal accounts (login.defs(5), `UID_MIN` and `UID_MAX`, with a margin).
 const PEOPLE: std::ops::Range<u32> = 1_000..65_534;
 
-/// The short name of a process is cut to so many bytes by the kernel (`TASK_COMM_LEN` without its zero byte, proc_pid_comm(5)).
+/// The maximum length in bytes of a process's short name (`TASK_COMM_LEN` without its zero byte, proc_pid_comm(5)).
 const LONGEST_COMM: usize = 15;
 
 impl Snapshot {
-    /// The same without arguments, environments, working directories, names of users and the computer's name. Where the name of the
-    /// computer, of a person's account or of a home directory occurs as a word in another text (a path, a socket's name), it is
-    /// replaced. Addresses, ports, paths of programs and numbers of users stay.
+    /// Returns the snapshot without arguments, environments, working directories, user names and the name of the
+    /// computer. Where the name of the computer, of a personal account or of a home directory occurs as a word in
+    /// another text, such as a path or the name of a socket, it is replaced. Addresses, ports, paths of programs and
+    /// user ids are kept.
     ///
     /// # Errors
-    /// When the rest could not be read any more, because a name in it is a word of the format.
+    /// Returns an error if the rest could no longer be read, because one of these names is a word of the format.
     pub fn redact(mut self) -> Result<Snapshot, String> {
         let mut secrets: BTreeSet<Vec<u8>> = BTreeSet::new();
         let people = self
@@ -65,7 +66,7 @@ impl Snapshot {
     }
 }
 
-/// The values of `HOME`, `USER` and `LOGNAME`: names that the account database may not have.
+/// Collects names from `HOME`, `USER` and `LOGNAME`, which may not be in the account database.
 fn home_of_environment(process: &ProcessFacts, secrets: &mut BTreeSet<Vec<u8>>) {
     for entry in process.environment.as_ref().known().into_iter().flatten() {
         for key in [&b"HOME="[..], b"USER=", b"LOGNAME="] {
@@ -73,7 +74,7 @@ fn home_of_environment(process: &ProcessFacts, secrets: &mut BTreeSet<Vec<u8>>) 
                 continue;
             };
             let name = value.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            // Not identifying, and the name of much else.
+            // This name identifies nobody, and occurs in many other places.
             if name != b"root" {
                 secrets.insert(name.to_vec());
             }
@@ -99,7 +100,7 @@ fn redact_process(process: &mut ProcessFacts) {
     }
     if let Fact::Known(descriptors) = &mut process.descriptors {
         for stream in &mut descriptors.standard {
-            // Output goes into files whose names are chosen by whoever wrote the command line.
+            // Output is redirected to files whose names were chosen by the author of the command line.
             if matches!(stream, Fact::Known(Some(Descriptor::Path { path, .. })) if !path.starts_with(b"/dev/")) {
                 *stream = Fact::Unknown(Why::NotKept);
             }
@@ -108,7 +109,8 @@ fn redact_process(process: &mut ProcessFacts) {
     }
 }
 
-/// Replaces a short name that is the file name of one of the arguments: a script gives its process its name.
+/// Replaces a short name that is the file name of one of the arguments, because a process that runs a script has its
+/// name.
 fn hide_script<'a>(comm: &mut Vec<u8>, words: impl Iterator<Item = &'a Vec<u8>>) {
     for word in words {
         let name = word.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -119,7 +121,7 @@ fn hide_script<'a>(comm: &mut Vec<u8>, words: impl Iterator<Item = &'a Vec<u8>>)
     }
 }
 
-/// The bytes of a text as it is written: a string, or a list of numbers where it is not UTF-8.
+/// Returns the bytes of a text in its serialized form: a string, or a list of numbers if it is not UTF-8.
 fn bytes_of(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.clone().into_bytes()),
@@ -131,7 +133,7 @@ fn bytes_of(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// Finds the names of home directories.
+/// Collects the names of home directories.
 fn homes(value: &Value, secrets: &mut BTreeSet<Vec<u8>>) {
     if let Some(bytes) = bytes_of(value) {
         let home = b"/home/";
@@ -150,7 +152,7 @@ fn homes(value: &Value, secrets: &mut BTreeSet<Vec<u8>>) {
     }
 }
 
-/// Replaces every secret that stands as a word of its own in a text.
+/// Replaces every secret that occurs as a separate word in a text.
 fn scrub(value: &mut Value, secrets: &BTreeSet<Vec<u8>>) {
     if let Some(bytes) = bytes_of(value) {
         if let Some(new) = without(&bytes, secrets) {
@@ -168,7 +170,7 @@ fn scrub(value: &mut Value, secrets: &BTreeSet<Vec<u8>>) {
     }
 }
 
-/// `bytes` with the secrets replaced; `None` where none is in it.
+/// Returns `bytes` with the secrets replaced; `None` if it contains none.
 fn without(bytes: &[u8], secrets: &BTreeSet<Vec<u8>>) -> Option<Vec<u8>> {
     let word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
     let mut new = Vec::with_capacity(bytes.len());
@@ -176,7 +178,7 @@ fn without(bytes: &[u8], secrets: &BTreeSet<Vec<u8>>) -> Option<Vec<u8>> {
     let mut found = false;
     while at < bytes.len() {
         let begins = at == 0 || !word(bytes.get(at - 1));
-        // The longest first: one name may begin with another.
+        // The longest one first, because one name may begin with another.
         let stands = |secret: &&Vec<u8>| bytes[at..].starts_with(secret) && !word(bytes.get(at + secret.len()));
         let secret = secrets
             .iter()

@@ -1,8 +1,8 @@
-//! Reading numbers out of the tables that Windows fills.
+//! Reads integers from the tables that Windows returns.
 
 use std::fmt;
 
-/// A table that is shorter than it says, or holds what cannot be.
+/// The error for a table that is truncated or contains invalid values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -14,27 +14,28 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// `N` bytes at `at`.
+/// Returns the `N` bytes at offset `at`; `None` if they are out of bounds.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
 }
 
-/// The u16 at `at`, in the order of the processor (little endian on every Windows).
+/// Reads the `u16` at offset `at`, in host byte order (little-endian on every Windows).
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     array(bytes, at).map(u16::from_le_bytes)
 }
 
-/// The u32 at `at`.
+/// Reads the `u32` at offset `at`.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_le_bytes)
 }
 
-/// The u64 at `at`.
+/// Reads the `u64` at offset `at`.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     array(bytes, at).map(u64::from_le_bytes)
 }
 
-/// The rows of a table: a count (`dwNumEntries`) in front, rows of `size` bytes from `first` on.
+/// Iterates over the rows of a table, which begins with their number (`dwNumEntries`) and contains rows of `size` bytes
+/// from offset `first` on.
 pub(super) fn rows(table: &[u8], first: usize, size: usize) -> Result<impl Iterator<Item = &[u8]>, Malformed> {
     let count = u32_at(table, 0).ok_or(Malformed)? as usize;
     let length = count.checked_mul(size).ok_or(Malformed)?;
@@ -48,23 +49,23 @@ pub(super) fn rows(table: &[u8], first: usize, size: usize) -> Result<impl Itera
     Ok(rows.chunks_exact(size))
 }
 
-/// A buffer with pointers into itself, and the address it had when the system filled it.
+/// A buffer that contains pointers into itself, and its address when the system filled it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buffer {
-    /// Its content.
+    /// The content.
     pub bytes: Vec<u8>,
     /// The address of the first byte.
     pub base: u64,
 }
 
 impl Buffer {
-    /// The place in `bytes` that the pointer at `at` names; `None` when it leads outside.
+    /// Returns the offset in `bytes` that the pointer at `at` refers to; `None` if it points outside.
     pub(super) fn pointer(&self, at: usize) -> Option<usize> {
         let place = u64_at(&self.bytes, at)?.checked_sub(self.base)?;
         usize::try_from(place).ok().filter(|place| *place < self.bytes.len())
     }
 
-    /// The UTF-16 text of `length` units at `at`.
+    /// Reads the UTF-16 text of `length` code units at offset `at`.
     pub(super) fn units(&self, at: usize, length: usize) -> Option<Vec<u16>> {
         let bytes = self.bytes.get(at..)?.get(..length.checked_mul(2)?)?;
         Some(
@@ -75,7 +76,7 @@ impl Buffer {
         )
     }
 
-    /// The UTF-16 text at `at` up to its zero.
+    /// Reads the zero-terminated UTF-16 text at offset `at`.
     pub(super) fn terminated(&self, at: usize) -> Option<Vec<u16>> {
         let units = self.bytes.get(at..)?.chunks_exact(2);
         let text = units.map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(rows(&table, 4, 4).unwrap().count(), 2);
         assert!(rows(&table, 4, 5).is_err());
         assert!(rows(&table[..3], 4, 4).is_err());
-        // An empty table need not have the padding in front of its first row.
+        // An empty table need not contain the padding before its first row.
         assert_eq!(rows(&0u32.to_le_bytes(), 8, 4).unwrap().count(), 0);
         assert!(rows(&u32::MAX.to_le_bytes(), 8, usize::MAX).is_err());
     }

@@ -1,6 +1,8 @@
-//! The tables of TCP and UDP sockets (`GetExtendedTcpTable`, `GetExtendedUdpTable` and what newer systems offer beside them).
+//! Parses the tables of TCP and UDP sockets (`GetExtendedTcpTable`, `GetExtendedUdpTable` and what newer systems offer
+//! in addition).
 //!
-//! Offsets and sizes are those of iprtrmib.h, tcpmib.h and udpmib.h for 64-bit programs; `calls` compares them with its own declarations.
+//! Offsets and sizes are those in iprtrmib.h, tcpmib.h and udpmib.h for 64-bit programs; `calls` compares them with its
+//! own declarations.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,33 +10,34 @@ use netstat_model::{Family, Protocol, Socket, SocketFacts, State};
 
 use super::bytes::{Malformed, array, rows, u32_at, u64_at};
 
-/// `MIB_TCPROW_OWNER_MODULE`.
+/// The size of `MIB_TCPROW_OWNER_MODULE` in bytes.
 pub(super) const TCP4_ROW: usize = 160;
-/// `MIB_TCP6ROW_OWNER_MODULE`.
+/// The size of `MIB_TCP6ROW_OWNER_MODULE` in bytes.
 pub(super) const TCP6_ROW: usize = 192;
-/// `MIB_UDPROW_OWNER_MODULE`.
+/// The size of `MIB_UDPROW_OWNER_MODULE` in bytes.
 pub(super) const UDP4_ROW: usize = 160;
-/// `MIB_UDP6ROW_OWNER_MODULE`.
+/// The size of `MIB_UDP6ROW_OWNER_MODULE` in bytes.
 pub(super) const UDP6_ROW: usize = 176;
-/// The first row: rows hold 64-bit members.
+/// The offset of the first row, which is aligned for 64-bit members.
 const FIRST: usize = 8;
-/// `MIB_TCPROW2`, in a table whose rows begin behind the count.
+/// The size of `MIB_TCPROW2` in bytes, in a table whose rows directly follow the count.
 const BOUND4_ROW: usize = 28;
-/// `MIB_TCP6ROW2`.
+/// The size of `MIB_TCP6ROW2` in bytes.
 const BOUND6_ROW: usize = 60;
-/// `MIB_UDPROW2`: as `MIB_UDPROW_OWNER_MODULE`, then remote address and port. Not documented by Microsoft, see [`udp_peers`].
+/// The size of `MIB_UDPROW2` in bytes: `MIB_UDPROW_OWNER_MODULE`, followed by the remote address and port. Not
+/// documented by Microsoft; see [`udp_peers`].
 const PEER4_ROW: usize = 168;
-/// The same over IPv6: address, scope and port behind `MIB_UDP6ROW_OWNER_MODULE`.
+/// The same for IPv6: `MIB_UDP6ROW_OWNER_MODULE`, followed by address, scope and port.
 const PEER6_ROW: usize = 200;
 
-/// One row of a table.
+/// A row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// IPv4 or IPv6.
     pub family: Family,
-    /// The state; of UDP, [`State::Closed`] or, with a peer, [`State::Established`].
+    /// The state; for UDP, [`State::Closed`] or, with a peer, [`State::Established`].
     pub state: State,
     /// The local address.
     pub local: IpAddr,
@@ -44,20 +47,22 @@ pub struct Row {
     pub foreign: IpAddr,
     /// The foreign port; 0 without a peer.
     pub foreign_port: u16,
-    /// The interface that completes a link-local address; 0 where there is none.
+    /// The interface index that is the scope of a link-local address; 0 if there is none.
     pub scope: u32,
-    /// The process; 0 for none.
+    /// The process id; 0 if there is no process.
     pub pid: u32,
-    /// When the socket was bound or connected, as a FILETIME (100 ns since 1601); 0 where the system does not tell (Wine).
+    /// When the socket was bound or connected, as a FILETIME (100 ns since 1601); 0 if the system does not report it
+    /// (Wine).
     pub created: u64,
-    /// The tag of the service within its process (`OwningModuleInfo[0]`), 0 for none. Not documented by Microsoft.
+    /// The tag of the service within its process (`OwningModuleInfo[0]`); 0 if there is none. Not documented by
+    /// Microsoft.
     pub tag: u32,
 }
 
 impl Row {
-    /// A number that stands for this socket alone while it exists: Windows gives none. A connection is known by its ends and its
-    /// creation, so that it keeps the number when its process has ended; any other socket also by its process.
-    /// `repeat` tells rows apart that are equal in all of it.
+    /// Returns a number that identifies this socket while it exists, because Windows provides none. A connection is
+    /// identified by its ends and its creation time, so that it keeps the number after its process has ended; any other
+    /// socket also by its process. `repeat` distinguishes rows that are equal in all of this.
     pub fn identity(&self, repeat: u32) -> u64 {
         let mut hash = Hash::default();
         hash.add(u64::from(self.protocol as u8) << 8 | u64::from(self.family as u8));
@@ -78,7 +83,7 @@ impl Row {
         hash.finish()
     }
 
-    /// The row as a socket of the model, known by `identity`.
+    /// Converts the row to a socket of the model, identified by `identity`.
     pub fn socket(&self, identity: u64) -> Socket {
         Socket::new(&SocketFacts {
             protocol: self.protocol,
@@ -99,7 +104,7 @@ impl Row {
     }
 }
 
-/// Mixes numbers into one, the same in every run (FNV-1a over words, then the finaliser of SplitMix64).
+/// Hashes integers, with the same result in every run (FNV-1a over words, then the finalizer of SplitMix64).
 struct Hash(u64);
 
 impl Default for Hash {
@@ -113,7 +118,7 @@ impl Hash {
         self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     }
 
-    /// Never 0.
+    /// Returns the hash, which is never 0.
     fn finish(self) -> u64 {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -122,7 +127,7 @@ impl Hash {
     }
 }
 
-/// The state with this number (`MIB_TCP_STATE`); `None` for a number that no documentation names.
+/// Returns the state with this number (`MIB_TCP_STATE`); `None` for an undocumented number.
 pub(super) fn state(number: u32) -> Option<State> {
     Some(match number {
         1 => State::Closed,
@@ -136,13 +141,13 @@ pub(super) fn state(number: u32) -> Option<State> {
         9 => State::Closing,
         10 => State::LastAck,
         11 => State::TimeWait,
-        // DELETE_TCB: the connection is being forgotten.
+        // DELETE_TCB: the connection is being deleted.
         12 => State::Closed,
         _ => return None,
     })
 }
 
-/// A port: the low 16 bits in network order; the others may hold anything.
+/// Reads a port: the low 16 bits in network byte order; the others are undefined.
 fn port(row: &[u8], at: usize) -> Option<u16> {
     array(row, at).map(u16::from_be_bytes)
 }
@@ -155,7 +160,7 @@ fn v6(row: &[u8], at: usize) -> Option<IpAddr> {
     array::<16>(row, at).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)))
 }
 
-/// The scope of a link-local address; that of others means nothing.
+/// Returns the scope of a link-local address; that of others is meaningless.
 fn scope(address: IpAddr, scope: u32) -> u32 {
     match address {
         // fe80::/10 (RFC 4291, 2.5.6).
@@ -171,17 +176,17 @@ const fn unspecified(family: Family) -> IpAddr {
     }
 }
 
-/// Shows each row of a TCP table (`TCP_TABLE_OWNER_MODULE_ALL`) to `visit`.
+/// Passes each row of a TCP table (`TCP_TABLE_OWNER_MODULE_ALL`) to `visit`. Rows with an unknown state are left out.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off. Rows in an unknown state are left out.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn tcp(table: &[u8], family: Family, visit: &mut impl FnMut(Row)) -> Result<(), Malformed> {
     let v6 = family == Family::V6;
     for row in rows(table, FIRST, if v6 { TCP6_ROW } else { TCP4_ROW })? {
         let row = if v6 { tcp6_row(row) } else { tcp4_row(row) };
         if let Some(mut row) = row {
             if matches!(row.state, State::Listening | State::Bound) {
-                // May hold anything.
+                // These fields are undefined.
                 row.foreign = unspecified(family);
                 row.foreign_port = 0;
             }
@@ -228,10 +233,10 @@ fn tcp6_row(row: &[u8]) -> Option<Row> {
     })
 }
 
-/// Shows each row of a UDP table (`UDP_TABLE_OWNER_MODULE`) to `visit`. The documented tables tell no peers.
+/// Passes each row of a UDP table (`UDP_TABLE_OWNER_MODULE`) to `visit`. The documented tables do not contain peers.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn udp(table: &[u8], family: Family, visit: &mut impl FnMut(Row)) -> Result<(), Malformed> {
     let size = if family == Family::V6 { UDP6_ROW } else { UDP4_ROW };
     for row in rows(table, FIRST, size)? {
@@ -241,7 +246,7 @@ pub fn udp(table: &[u8], family: Family, visit: &mut impl FnMut(Row)) -> Result<
 }
 
 fn udp_row(row: &[u8], family: Family) -> Option<Row> {
-    // Local address, (scope,) port, PID; the time is aligned to 8.
+    // Local address, (scope,) port, process id; the time is aligned to 8 bytes.
     let (local, after, created) = match family {
         Family::V6 => (v6(row, 0)?, 20, 32),
         _ => (v4(row, 0)?, 4, 16),
@@ -264,10 +269,10 @@ fn udp_row(row: &[u8], family: Family) -> Option<Row> {
     })
 }
 
-/// The UDP sockets with their peers, from the table that newer systems give (`InternalGetUdpTable2`).
+/// Returns the UDP sockets with their peers, from the table that newer systems provide (`InternalGetUdpTable2`).
 ///
-/// Microsoft does not document its rows, so they are believed only when, peers aside, they are the same sockets as those of the
-/// documented table `known`, but for the few that came or went between the two calls.
+/// As Microsoft does not document its rows, they are used only if, apart from the peers, they are the same sockets as
+/// those in the documented table `known`, except for the few that were opened or closed between the two calls.
 pub fn udp_peers(table: &[u8], family: Family, known: &[Row]) -> Option<Vec<Row>> {
     let (size, foreign, far_scope, far_port) = match family {
         Family::V6 => (PEER6_ROW, 176, 192, 196),
@@ -295,10 +300,11 @@ pub fn udp_peers(table: &[u8], family: Family, known: &[Row]) -> Option<Vec<Row>
     (same + few >= found.len() && same + few >= known.len() && (same > 0 || known.is_empty())).then_some(found)
 }
 
-/// Shows the ports that are bound and neither listen nor connect (`InternalGetBoundTcpEndpointTable`, rows of `MIB_TCPTABLE2`) to `visit`.
+/// Passes the ports that are bound but neither listen nor connect (`InternalGetBoundTcpEndpointTable`, rows of
+/// `MIB_TCPTABLE2`) to `visit`.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn bound(table: &[u8], family: Family, visit: &mut impl FnMut(Row)) -> Result<(), Malformed> {
     let size = if family == Family::V6 { BOUND6_ROW } else { BOUND4_ROW };
     for row in rows(table, 4, size)? {
@@ -333,7 +339,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Rows as Windows writes them, with garbage where it may leave some.
+    /// Rows in the format of Windows, with garbage in undefined fields.
     pub(in super::super) fn written(rows: &[Row]) -> Vec<u8> {
         let mut table = (rows.len() as u32).to_le_bytes().to_vec();
         table.extend([0xaa; 4]);
@@ -453,7 +459,7 @@ pub(super) mod tests {
             State::Established,
             8,
         );
-        // Wine writes 4096 for ::1.
+        // Wine reports 4096 for ::1.
         far.scope = 4096;
         let found = read(&written(&[near, far]), Protocol::Tcp, Family::V6).unwrap();
         assert_eq!((found[0].scope, found[1].scope), (7, 0));
@@ -535,7 +541,7 @@ pub(super) mod tests {
             let table = peers(&with_peers);
             let found = udp_peers(&table, known[0].family, &known).unwrap();
             assert_eq!(found, with_peers);
-            // Rows of another size than expected are other sockets.
+            // Rows of another size than expected result in other sockets.
             let mut shifted = table.clone();
             shifted.splice(8..8, [0; 24]);
             let many: Vec<Row> = (0..40)
@@ -636,7 +642,8 @@ pub(super) mod tests {
                 (udp6, Protocol::Udp, Family::V6),
             ].swap_remove(kind);
             let found = read(&written(&rows), protocol, family).unwrap();
-            // `written` puts garbage into the foreign scope, which counts where only the foreign side is link-local.
+            // `written` puts garbage into the foreign scope, which is relevant if only the foreign address is
+            // link-local.
             for (row, found) in rows.iter_mut().zip(&found) {
                 row.scope = found.scope;
             }

@@ -1,4 +1,4 @@
-//! One process in depth.
+//! Reads detailed facts about one process.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use super::text::{to_bytes, to_units};
 use super::{arguments, host, owners, paths, services, time};
 use crate::{NoProcess, ProcessAsk};
 
-/// Ancestors are followed at most this far: ids that are used again could lead in a circle.
+/// The maximum number of ancestors that are followed, because reused ids could form a cycle.
 const GENERATIONS: usize = 64;
 
-/// What `ask` wants to know about process `pid` of `list`.
+/// Reads the facts about process `pid` in `list` that `ask` requests.
 pub(super) fn read(
     source: &mut impl Source,
     list: &[ProcessEntry],
@@ -75,7 +75,7 @@ pub(super) fn read(
     Ok(facts)
 }
 
-/// Its user and its rights.
+/// Fills in the user and the privileges of the process.
 fn rights(source: &mut impl Source, pid: u32, windows: &mut WindowsProcess) {
     match source.token(pid) {
         Ok(token) => {
@@ -99,7 +99,7 @@ fn rights(source: &mut impl Source, pid: u32, windows: &mut WindowsProcess) {
     };
 }
 
-/// What a program's file is worth: its signature, and who may change it and add files beside it.
+/// The trustworthiness of an executable file: its signature, and who may change it and add files next to it.
 #[derive(Clone, Debug)]
 pub(super) struct Worth {
     signature: Fact<Signature>,
@@ -108,10 +108,10 @@ pub(super) struct Worth {
 }
 
 impl Worth {
-    /// Asks about the file at `path`: it is read as a whole.
+    /// Examines the file at `path`, which is read as a whole.
     pub(super) fn of(source: &mut impl Source, path: &[u8]) -> Worth {
         if !path.contains(&b'\\') {
-            // A name alone is no place.
+            // A bare file name cannot be located.
             return Worth::unknown(Why::NotPermitted);
         }
         let signature = match source.signature(&to_units(path)) {
@@ -125,7 +125,7 @@ impl Worth {
             Err(why) => Fact::Unknown(why),
         };
         let directory = path.iter().rposition(|&byte| byte == b'\\');
-        // The root of a drive keeps its backslash.
+        // The root directory of a drive keeps its backslash.
         let directory = directory.map_or(path, |last| &path[..last.max(3).min(path.len())]);
         Worth {
             signature,
@@ -142,7 +142,7 @@ impl Worth {
         }
     }
 
-    /// Puts it beside the other facts.
+    /// Stores the results in `facts`.
     pub(super) fn tell(self, facts: &mut ProcessFacts) {
         if let Some(windows) = &mut facts.windows {
             windows.signature = self.signature;
@@ -152,7 +152,7 @@ impl Worth {
     }
 }
 
-/// What Windows has no counterpart of is said so, not left unasked.
+/// Marks facts that do not exist on Windows as not applicable, and not as unrequested.
 fn not_here(facts: &mut ProcessFacts, ask: &ProcessAsk) {
     const WHY: Why = Why::NotApplicable;
     if ask.places {
@@ -186,7 +186,7 @@ fn find(list: &[ProcessEntry], pid: u32) -> Option<&ProcessEntry> {
     list.get(place)
 }
 
-/// The process that started `entry`, if it still runs: one that started later only uses its id.
+/// Returns the process that started `entry`, if it still runs. A process that started later merely has the same id.
 fn parent<'l>(list: &'l [ProcessEntry], entry: &ProcessEntry) -> Option<&'l ProcessEntry> {
     let parent = find(list, entry.parent).filter(|parent| parent.pid != 0)?;
     (parent.created <= entry.created).then_some(parent)
@@ -208,7 +208,7 @@ fn program(source: &mut impl Source, entry: &ProcessEntry, drives: &[(Vec<u16>, 
         Fact::Unknown(why) => return Fact::Unknown(why),
     };
     let file = |path: &[u8]| match std::str::from_utf8(path) {
-        // A name alone is no place.
+        // A bare file name cannot be located.
         Ok(text) if path.contains(&b'\\') => match crate::files::path_facts(std::path::Path::new(text)) {
             Ok(facts) => Fact::Known(facts),
             Err(error) => Fact::Unknown(crate::files::why(&error)),

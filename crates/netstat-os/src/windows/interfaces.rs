@@ -1,4 +1,4 @@
-//! Interfaces, their addresses and the routes (netioapi.h: `MIB_IF_TABLE2` and its like).
+//! Parses interfaces, their addresses and the routes (netioapi.h: `MIB_IF_TABLE2` and similar).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -13,13 +13,13 @@ use netstat_model::route::{
 use super::bytes::{Malformed, array, rows, u16_at, u32_at, u64_at};
 use super::text::to_bytes;
 
-/// `MIB_IF_ROW2`.
+/// The size of `MIB_IF_ROW2` in bytes.
 pub(super) const INTERFACE_ROW: usize = 1352;
-/// `MIB_UNICASTIPADDRESS_ROW`.
+/// The size of `MIB_UNICASTIPADDRESS_ROW` in bytes.
 pub(super) const ADDRESS_ROW: usize = 80;
-/// `MIB_IPFORWARD_ROW2`.
+/// The size of `MIB_IPFORWARD_ROW2` in bytes.
 pub(super) const ROUTE_ROW: usize = 104;
-/// `MIB_IPINTERFACE_ROW`.
+/// The size of `MIB_IPINTERFACE_ROW` in bytes.
 pub(super) const IP_INTERFACE_ROW: usize = 168;
 const FIRST: usize = 8;
 /// `AF_INET` and `AF_INET6` (ws2def.h).
@@ -29,22 +29,22 @@ const INET6: u16 = 23;
 const LOOPBACK: u32 = 24;
 const TUNNEL: u32 = 131;
 
-/// An interface as the system tells it, both for lists and for counters.
+/// An interface with its counters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InterfaceRow {
-    /// For `-r`.
+    /// The interface, for `-r`.
     pub interface: Interface,
-    /// For `-e`.
+    /// The counters, for `-e`.
     pub counters: InterfaceCounters,
     /// Whether its operational status is up.
     pub up: bool,
 }
 
-/// The interfaces of a `MIB_IF_TABLE2`, without those that stand for a filter driver on top of another one and would count its traffic
-/// again.
+/// Parses the interfaces in a `MIB_IF_TABLE2`. Those that represent a filter driver on top of another interface are
+/// left out, because they would count its traffic again.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn interfaces(table: &[u8]) -> Result<Vec<InterfaceRow>, Malformed> {
     /// `HardwareInterface`, `FilterInterface`: the first bits of `InterfaceAndOperStatusFlags`.
     const HARDWARE: u8 = 1;

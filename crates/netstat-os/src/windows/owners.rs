@@ -1,4 +1,4 @@
-//! Who holds the sockets: the row names the process; the rest is asked once for each process.
+//! Finds the owners of sockets: the row of a socket contains the process id; the rest is queried once for each process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::source::Source;
 use super::text::to_bytes;
 use crate::{OwnersAsk, OwnersFound, Refused};
 
-/// The owners of `sockets`, which are of the last list that `facts` belongs to.
+/// Returns the owners of `sockets`, which are from the last list that `facts` belongs to.
 pub(super) fn find(
     source: &mut impl Source,
     sockets: &[Socket],
@@ -32,7 +32,7 @@ pub(super) fn find(
             wanted.entry(pid).or_default().push(socket);
         }
     }
-    // A listing with PIDs alone opens no process and asks for no list of them.
+    // A listing with only process ids neither opens a process nor lists them.
     let deep = ask.start || ask.image || ask.names || ask.components;
     let listed = match deep && !wanted.is_empty() {
         true => match source.processes().map(|buffer| processes::processes(&buffer)) {
@@ -113,7 +113,7 @@ struct Asked<'a> {
     ask: &'a OwnersAsk,
     drives: &'a [(Vec<u16>, Vec<u16>)],
     services: Option<&'a BTreeMap<u32, Vec<Vec<u8>>>>,
-    /// The tags of its sockets.
+    /// The service tags of its sockets.
     tags: BTreeSet<u32>,
 }
 
@@ -138,8 +138,8 @@ fn process(source: &mut impl Source, pid: u32, entry: Option<&ProcessEntry>, ask
     }
 }
 
-/// The path of a program: by a handle, else by the kernel's name for it, which needs no rights; else at least the file name, which the
-/// list of processes tells everybody.
+/// Returns the path of a program: through a process handle, or from the kernel's name for it, which requires no access
+/// rights; otherwise at least the file name, which the process list shows to every user.
 pub(super) fn image(
     source: &mut impl Source,
     pid: u32,
@@ -152,7 +152,7 @@ pub(super) fn image(
     let created = entry.map_or(0, |entry| entry.created);
     let path = match source.image(pid) {
         Ok((path, started)) if created == 0 || started == created => Ok(to_bytes(&path)),
-        // Another process by now.
+        // The id belongs to another process now.
         Ok(_) => Err(Why::Gone),
         Err(why) => match source.native_image(pid) {
             Ok(native) if !native.is_empty() => Ok(drive_path(&native, drives)),
@@ -181,7 +181,8 @@ fn invocation(source: &mut impl Source, pid: u32) -> Fact<Invocation> {
     }
 }
 
-/// What a process runs for: the service that its sockets are tagged with, else every service in it; else the package it is of.
+/// Returns what a process runs for: the service that its sockets are tagged with, or all services in it; otherwise its
+/// package.
 fn components(source: &mut impl Source, pid: u32, asked: &Asked<'_>) -> Fact<Vec<Component>> {
     let Some(services) = asked.services else {
         return Fact::Unknown(Why::Failed);
@@ -192,7 +193,7 @@ fn components(source: &mut impl Source, pid: u32, asked: &Asked<'_>) -> Fact<Vec
             for &tag in &asked.tags {
                 match source.service_of_tag(pid, tag) {
                     Ok(name) => exact.push(to_bytes(&name)),
-                    // One that cannot be told makes the others no answer for the whole process.
+                    // If one tag cannot be resolved, the others do not describe the whole process.
                     Err(_) => {
                         exact.clear();
                         break;

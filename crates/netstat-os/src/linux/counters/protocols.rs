@@ -34,7 +34,7 @@ const IPV4_BLOCKS: [Block; 4] = [Block::Ipv4, Block::Icmpv4, Block::Tcpv4, Block
 
 /// A file of counters and its content.
 struct Source {
-    /// Why its counters are unknown, unless they were read.
+    /// Why its counters are unknown; `None` if they were read.
     missing: Option<Why>,
     groups: Vec<CounterGroup>,
 }

@@ -132,19 +132,20 @@ impl Space {
         if read || !asked {
             return Ok(());
         }
-        // Without IPv6 there are no tables of it, and nothing is wrong.
+        // Without IPv6, its tables do not exist, which is not an error.
         match list.limits.first() {
             Some(limit) => Err(Refused::failed(format!("{}: {}", limit.what, limit.why))),
             None => Ok(()),
         }
     }
 
-    /// Which of `sockets` still exist, in their order; `None` when that is unknown.
+    /// Returns which of `sockets` still exist, in the same order; `None` if that is unknown.
     ///
-    /// Connections are asked for one by one as long as there are few; of the rest the tables that they are in are read.
+    /// Connections are looked up one by one if there are few of them; for the other sockets, the tables that contain
+    /// them are read.
     pub(super) fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
         let connections = sockets.iter().filter(|socket| is_connection(socket)).count();
-        // One without a cookie is from a text table: sock_diag does not answer.
+        // A socket without a cookie comes from a text table, so sock_diag is not available.
         let one_by_one = connections <= FEW && sockets.iter().all(|socket| socket.cookie().is_some());
         let mut ask = SocketAsk::default();
         let mut tables = false;
@@ -163,7 +164,7 @@ impl Space {
                 (further, _) => ask.further.push(further),
             }
         }
-        // Of MPTCP every state is wanted.
+        // For MPTCP, all states are requested.
         ask.tcp_states = match one_by_one && !ask.mptcp4 {
             true => vec![State::Listening, State::Bound],
             false => State::ALL.to_vec(),
@@ -187,10 +188,10 @@ impl Space {
         Some(answer)
     }
 
-    /// Has the kernel close the very `socket`, which has a cookie.
+    /// Makes the kernel close exactly `socket`, which must have a cookie.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// Returns the error of the kernel.
     pub(super) fn destroy(&mut self, socket: &Socket) -> io::Result<()> {
         inet::destroy(self.connection()?, socket)
     }
@@ -202,11 +203,11 @@ impl Space {
         })
     }
 
-    /// What the open TCP connections with these cookies have moved so far, in no order. One that changes its place in the kernel's
-    /// table meanwhile may be missing.
+    /// Returns how many bytes the open TCP connections with these cookies have transferred so far, in no particular
+    /// order. A connection that moves within the kernel's table in the meantime may be missing.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// Returns the error of the kernel.
     pub(super) fn progress(&mut self, cookies: &HashSet<u64>) -> io::Result<Vec<Transfer>> {
         let question = Question {
             table: Table::Tcp,
@@ -222,7 +223,7 @@ impl Space {
             }
         });
         if outcome.is_err() {
-            // An answer cut short leaves rest in the queue: start afresh next time.
+            // After an incomplete answer, the rest remains in the receive queue: use a new connection next time.
             self.diag = None;
         }
         outcome.map(|_| found)
@@ -266,7 +267,7 @@ impl Space {
         }
     }
 
-    /// Raw sockets and those of `ping`, which only the text table `ping` lists.
+    /// Reads raw sockets, and ping sockets, which only the text table `ping` contains.
     fn read_raw(
         &mut self,
         table: Table,
@@ -280,7 +281,7 @@ impl Space {
             let read = self.text(name, ask, list, &refusal, &mut |text, found| {
                 proc_net::parse(text, Protocol::Raw, family, ask.extra, found)
             });
-            // Of no socket nothing is missing.
+            // Without any socket, nothing is missing.
             if read && list.sockets.len() > before {
                 list.limits.push(Limit {
                     what: format!(
@@ -304,7 +305,7 @@ impl Space {
         }
         let states = StateSet::of(ask.tcp_states.iter().copied());
         if let Err(refusal) = self.dump(table, states, ask, list) {
-            // Told once for both families: the words are the same.
+            // Reported once for both families, because the text is the same.
             let known = self.proc.join("sys/net/mptcp").is_dir();
             let limit = Limit {
                 what: "MPTCP sockets are missing".into(),
@@ -356,7 +357,7 @@ impl Space {
         }
     }
 
-    /// One dump through netlink, with ports and addresses chosen by the kernel where it can.
+    /// Dumps a table through netlink; the kernel filters ports and addresses where it can.
     pub(super) fn dump(
         &mut self,
         table: Table,
@@ -368,7 +369,7 @@ impl Space {
         self.dump_chosen(table, states, program.as_deref(), ask, list)
     }
 
-    /// The dump of what `program` takes, without it where the kernel does not understand it (Linux before 4.16).
+    /// Dumps what `program` selects, or everything if the kernel does not support the program (Linux before 4.16).
     fn dump_chosen(
         &mut self,
         table: Table,
@@ -395,8 +396,8 @@ impl Space {
         }
     }
 
-    /// A dump, repeated when interrupted. What the kernel listed but `ask` does not want is left out. After an error, `list` holds
-    /// what it held before.
+    /// Dumps a table, and repeats an interrupted dump. Sockets that the kernel lists but `ask` does not select are left
+    /// out. After an error, the sockets in `list` are the same as before.
     pub(super) fn dump_whole(
         &mut self,
         ask: &SocketAsk,
@@ -417,7 +418,8 @@ impl Space {
                 Ok(Dump::Complete) => return Ok(()),
                 Ok(Dump::Interrupted) => {}
                 Err(error) => {
-                    // An answer cut short leaves rest in the queue: start afresh next time.
+                    // After an incomplete answer, the rest remains in the receive queue: use a new connection next
+                    // time.
                     self.diag = None;
                     list.sockets.truncate(before);
                     return Err(error);
@@ -432,7 +434,7 @@ impl Space {
         Ok(())
     }
 
-    /// The text table `name` of TCP or UDP. True if it was read.
+    /// Reads the text table `name` of TCP or UDP. Returns whether it was read.
     fn read_table(
         &self,
         name: &str,
@@ -459,8 +461,8 @@ impl Space {
         read
     }
 
-    /// Reads the text table `name`; says in `list` when it cannot be read, as the other source could not for `refusal`. True if it
-    /// was read.
+    /// Reads the text table `name`. If it cannot be read, adds a limit to `list`, which also mentions `refusal`, the
+    /// error of the other source. Returns whether it was read.
     pub(super) fn text(
         &self,
         name: &str,
@@ -469,12 +471,12 @@ impl Space {
         refusal: &io::Error,
         parse: Parse<'_>,
     ) -> bool {
-        // `/proc/net` is the network of the process's first thread; a thread may be in another.
+        // `/proc/net` is the network namespace of the main thread of the process; this thread may be in another one.
         let path = self.proc.join("thread-self/net").join(name);
         let what = |missing: &str| format!("{} {missing}", words(name));
         let table = match std::fs::read(&path) {
             Ok(table) => table,
-            // A kernel without IPv6, packet sockets or AF_UNIX has neither the file nor such sockets.
+            // Without IPv6, packet sockets or AF_UNIX in the kernel, neither the file nor such sockets exist.
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
                     && self.has_net()
@@ -518,7 +520,7 @@ impl Space {
     }
 }
 
-/// What the text table `name` holds.
+/// Returns a description of what the text table `name` contains.
 fn words(name: &str) -> &'static str {
     match name {
         "tcp" => "TCP sockets over IPv4",
@@ -536,7 +538,7 @@ fn words(name: &str) -> &'static str {
     }
 }
 
-/// Why a text table had to do.
+/// Returns why a text table is used instead of netlink.
 fn without_diag(refusal: &io::Error, module: &str, table: &str) -> String {
     match refusal.raw_os_error() {
         Some(libc::ENOENT) => format!("the running kernel has no {module}; /proc/net/{table} does not tell them"),
@@ -547,12 +549,13 @@ fn without_diag(refusal: &io::Error, module: &str, table: &str) -> String {
     }
 }
 
-/// Whether the kernel can look up this very socket by its addresses.
+/// Whether the kernel can look up exactly this socket by its addresses.
 fn is_connection(socket: &Socket) -> bool {
     socket.protocol() == Protocol::Tcp && !matches!(socket.state(), State::Listening | State::Bound)
 }
 
-/// Whether `ask` wants a socket of a table that it asks for. Made once a table: it is asked for each socket.
+/// Returns whether `ask` selects a socket of a requested table. Created once per table, as it is called for each
+/// socket.
 fn chooser(ask: &SocketAsk) -> impl Fn(&Socket) -> bool + '_ {
     let states = ask.tcp_states.iter().fold(0u16, |set, &state| set | 1 << state as u8);
     let every_end = ask.ports.is_empty() && ask.local.is_empty() && ask.foreign.is_empty();
@@ -570,7 +573,7 @@ fn ends_wanted(ask: &SocketAsk, socket: &Socket) -> bool {
         && side(&ask.foreign, Subject::foreign(socket))
 }
 
-/// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).
+/// Whether the kernel includes ports in dumps that are only bound: Linux 6.8 and later (`TCP_BOUND_INACTIVE`).
 pub(in crate::linux) fn lists_bound_ports() -> bool {
     crate::linux::release().is_some_and(|release| release >= (6, 8))
 }

@@ -1,4 +1,4 @@
-//! Calls that change something.
+//! Calls that change the state of the system.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -14,10 +14,10 @@ use super::code;
 use super::handle::{self, Owned};
 use super::lookup::{OfProcess, found};
 
-/// Process `pid` that started at `created`, and no later one with its id.
+/// Opens process `pid` if it started at `created`, and not a later one with the same id.
 fn exactly(pid: u32, created: u64, rights: u32) -> io::Result<Owned> {
     let process = handle::process(pid, rights | PROCESS_QUERY_LIMITED_INFORMATION)?;
-    // While the handle is open the id is not used again.
+    // While the handle is open, the id is not reused.
     if handle::created(&process)? != created {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
@@ -27,14 +27,14 @@ fn exactly(pid: u32, created: u64, rights: u32) -> io::Result<Owned> {
     Ok(process)
 }
 
-/// The windows of a process, to be asked to close.
+/// The windows of a process that are asked to close.
 struct Windows {
     pid: u32,
     asked: usize,
 }
 
 unsafe extern "system" fn ask_to_close(window: HWND, wanted: LPARAM) -> i32 {
-    // SAFETY: `wanted` is the place that `end` passes, for as long as the walk lasts.
+    // SAFETY: `wanted` is the pointer that `end` passes, which is valid during the enumeration.
     unsafe {
         let wanted = &mut *(wanted as *mut Windows);
         let mut pid = 0;
@@ -49,7 +49,7 @@ unsafe extern "system" fn ask_to_close(window: HWND, wanted: LPARAM) -> i32 {
 pub(super) fn end(pid: u32, created: u64, at_once: bool) -> io::Result<()> {
     if at_once {
         let process = exactly(pid, created, PROCESS_TERMINATE)?;
-        // SAFETY: an open process with the right to end it.
+        // SAFETY: the handle is open and has the right to terminate the process.
         return match unsafe { TerminateProcess(process.0, 1) } {
             0 => Err(io::Error::last_os_error()),
             _ => Ok(()),
@@ -57,7 +57,7 @@ pub(super) fn end(pid: u32, created: u64, at_once: bool) -> io::Result<()> {
     }
     let _process = exactly(pid, created, 0)?;
     let mut windows = Windows { pid, asked: 0 };
-    // SAFETY: the function and the place that it gets belong together.
+    // SAFETY: the callback expects a pointer of exactly this type.
     unsafe { EnumWindows(Some(ask_to_close), std::ptr::from_mut(&mut windows) as LPARAM) };
     match windows.asked {
         0 => Err(io::Error::new(
@@ -77,7 +77,7 @@ pub(super) fn suspend(pid: u32, created: u64, stop: bool) -> io::Result<()> {
         return Err(io::ErrorKind::Unsupported.into());
     };
     let process = exactly(pid, created, PROCESS_SUSPEND_RESUME)?;
-    // SAFETY: an open process with the right to stop it.
+    // SAFETY: the handle is open and has the right to suspend the process.
     match unsafe { function(process.0) } {
         0 => Ok(()),
         number => Err(io::Error::other(format!("status {number:#010x}"))),
@@ -85,11 +85,12 @@ pub(super) fn suspend(pid: u32, created: u64, stop: bool) -> io::Result<()> {
 }
 
 pub(super) fn close_connection(row: &[u8; 20]) -> io::Result<()> {
-    // SAFETY: the structure is five numbers of four bytes, in this order.
+    // SAFETY: the structure consists of five 32-bit integers in this order.
     let error = unsafe { SetTcpEntry(&row.as_ptr().cast::<MIB_TCPROW_LH>().read_unaligned()) };
     match error {
         NO_ERROR => Ok(()),
-        // What Windows says when there is no such connection (317 is ERROR_MR_MID_NOT_FOUND, which it says to those who are not elevated).
+        // Windows returns 317 (ERROR_MR_MID_NOT_FOUND) to callers that are not elevated, and ERROR_INVALID_PARAMETER if
+        // there is no such connection.
         317 => Err(io::ErrorKind::PermissionDenied.into()),
         ERROR_INVALID_PARAMETER => Err(io::ErrorKind::NotFound.into()),
         error => Err(code(error)),
@@ -101,7 +102,7 @@ pub(super) fn bind_alone(udp: bool, v6: bool, port: u16) -> io::Result<()> {
         true => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
         false => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
     };
-    // The standard library sets no SO_REUSEADDR on Windows, which would let a second socket in.
+    // On Windows, the standard library does not set SO_REUSEADDR, which would allow a second socket to bind.
     match udp {
         true => UdpSocket::bind(address).map(drop),
         false => TcpListener::bind(address).map(drop),

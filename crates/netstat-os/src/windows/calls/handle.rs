@@ -1,4 +1,4 @@
-//! Handles that are closed in any case.
+//! Handles that are closed on drop.
 
 use std::fs::File;
 use std::io;
@@ -19,18 +19,18 @@ pub(super) struct Owned(pub(super) HANDLE);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: it is open, and nobody else closes it.
+        // SAFETY: the handle is open, and nothing else closes it.
         unsafe { CloseHandle(self.0) };
     }
 }
 
-/// Process `pid` with these rights.
+/// Opens process `pid` with these access rights.
 pub(super) fn process(pid: u32, rights: u32) -> io::Result<Owned> {
-    // SAFETY: no pointers.
+    // SAFETY: there are no pointer arguments.
     let handle = unsafe { OpenProcess(rights, 0, pid) };
     if handle.is_null() {
         let error = io::Error::last_os_error();
-        // "The parameter is incorrect" is what Windows says of an id that nothing has.
+        // Windows returns this error for an id that no process has.
         if error.raw_os_error() == Some(ERROR_INVALID_PARAMETER.cast_signed()) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such process"));
         }
@@ -39,29 +39,29 @@ pub(super) fn process(pid: u32, rights: u32) -> io::Result<Owned> {
     Ok(Owned(handle))
 }
 
-/// When the process started, as a FILETIME.
+/// Returns when the process started, as a FILETIME.
 pub(super) fn created(process: &Owned) -> io::Result<u64> {
     let mut times = [FILETIME::default(); 4];
     let [start, end, kernel, user] = &mut times;
-    // SAFETY: four places for four times.
+    // SAFETY: the four pointers refer to four times.
     if unsafe { GetProcessTimes(process.0, start, end, kernel, user) } == 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(u64::from(start.dwHighDateTime) << 32 | u64::from(start.dwLowDateTime))
 }
 
-/// The reason, as facts have it.
+/// Converts an error to the reason that facts contain.
 pub(super) fn why(error: &io::Error) -> Why {
     crate::files::why(error)
 }
 
-/// What names a file on its volume: the volume's serial number, the file's number there, and how many names it has.
+/// Returns what identifies a file: the serial number of its volume, its index there, and its number of links.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub(crate) fn file_identity(file: &File) -> io::Result<(u64, u64, u64)> {
     let mut facts = BY_HANDLE_FILE_INFORMATION::default();
-    // SAFETY: the file is open; the place has the size of the structure.
+    // SAFETY: the file is open; the pointer refers to a structure of the expected type.
     if unsafe { GetFileInformationByHandle(file.as_raw_handle().cast(), &mut facts) } == 0 {
         return Err(io::Error::last_os_error());
     }
@@ -69,17 +69,17 @@ pub(crate) fn file_identity(file: &File) -> io::Result<(u64, u64, u64)> {
     Ok((facts.dwVolumeSerialNumber.into(), number, facts.nNumberOfLinks.into()))
 }
 
-/// Takes a lock that one handle alone can have, until it is closed; `false` when another has it. It lies far behind the end of any file, as
-/// Windows lets nobody else read what is locked.
+/// Acquires an exclusive lock that is held until the handle is closed; returns `false` if another handle holds it. The
+/// locked range lies far beyond the end of any file, because Windows does not let others read a locked range.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub(crate) fn lock_exclusively(file: &File) -> io::Result<bool> {
     let mut place = OVERLAPPED::default();
     place.Anonymous.Anonymous.Offset = 0;
     place.Anonymous.Anonymous.OffsetHigh = 0x4000_0000;
     let flags = LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY;
-    // SAFETY: the file is open; the call returns at once, so that the place outlives it.
+    // SAFETY: the file is open; the call returns immediately, so the structure outlives it.
     if unsafe { LockFileEx(file.as_raw_handle().cast(), flags, 0, 1, 0, &mut place) } != 0 {
         return Ok(true);
     }

@@ -21,7 +21,7 @@ use crate::windows::interfaces::{ADDRESS_ROW, INTERFACE_ROW, IP_INTERFACE_ROW, R
 use crate::windows::source::RegistryValue;
 use crate::windows::statistics::{Tables, Wide};
 
-// The parsers read by offsets.
+// The parsers depend on these offsets.
 const _: () = {
     assert!(size_of::<MIB_IF_ROW2>() == INTERFACE_ROW);
     assert!(offset_of!(MIB_IF_ROW2, InterfaceAndOperStatusFlags) == 1152);
@@ -37,12 +37,12 @@ const _: () = {
     assert!(offset_of!(MIB_UDPSTATS2, dw64OutDatagrams) == 16);
 };
 
-/// Copies a table with `row` bytes each behind its count, and gives it back to the system.
+/// Copies a table with rows of `row` bytes after its count, and frees the original.
 fn copied<T>(error: u32, table: *mut T, row: usize) -> io::Result<Vec<u8>> {
     if error != NO_ERROR {
         return Err(code(error));
     }
-    // SAFETY: the call succeeded, so the table holds its count and as many rows behind 8 bytes; it is freed once.
+    // SAFETY: the call succeeded, so the table contains its count and as many rows from offset 8 on; it is freed once.
     unsafe {
         let count = table.cast::<u32>().read_unaligned() as usize;
         let bytes = std::slice::from_raw_parts(table.cast::<u8>(), 8 + count * row).to_vec();
@@ -53,13 +53,13 @@ fn copied<T>(error: u32, table: *mut T, row: usize) -> io::Result<Vec<u8>> {
 
 pub(super) fn interfaces() -> io::Result<Vec<u8>> {
     let mut table = std::ptr::null_mut();
-    // SAFETY: a place for the table.
+    // SAFETY: the pointer refers to a place for the table.
     copied(unsafe { GetIfTable2(&mut table) }, table, INTERFACE_ROW)
 }
 
 pub(super) fn addresses() -> io::Result<Vec<u8>> {
     let mut table = std::ptr::null_mut();
-    // SAFETY: a place for the table.
+    // SAFETY: the pointer refers to a place for the table.
     copied(
         unsafe { GetUnicastIpAddressTable(AF_UNSPEC, &mut table) },
         table,
@@ -77,18 +77,18 @@ pub(super) fn ip_interfaces() -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::Unsupported.into());
     };
     let mut table = std::ptr::null_mut();
-    // SAFETY: a place for the table.
+    // SAFETY: the pointer refers to a place for the table.
     copied(unsafe { function(AF_UNSPEC, &mut table) }, table, IP_INTERFACE_ROW)
 }
 
 pub(super) fn routes(family: Family) -> io::Result<Vec<u8>> {
     let family = if family == Family::V6 { AF_INET6 } else { AF_INET };
     let mut table = std::ptr::null_mut();
-    // SAFETY: a place for the table.
+    // SAFETY: the pointer refers to a place for the table.
     copied(unsafe { GetIpForwardTable2(family, &mut table) }, table, ROUTE_ROW)
 }
 
-/// A `SOCKADDR_INET`, as bytes: family, port 0, then the address.
+/// Returns a `SOCKADDR_INET` as bytes: family, port 0, then the address.
 fn socket_address(address: IpAddr) -> [u8; size_of::<SOCKADDR_INET>()] {
     let mut bytes = [0; size_of::<SOCKADDR_INET>()];
     match address {
@@ -107,14 +107,14 @@ fn socket_address(address: IpAddr) -> [u8; size_of::<SOCKADDR_INET>()] {
 pub(super) fn best_route(to: IpAddr, from: Option<IpAddr>) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let read = |address: IpAddr| {
         let bytes = socket_address(address);
-        // SAFETY: any bytes are a SOCKADDR_INET, and there are as many as it has.
+        // SAFETY: every bit pattern is a valid SOCKADDR_INET, and the array has its size.
         unsafe { bytes.as_ptr().cast::<SOCKADDR_INET>().read_unaligned() }
     };
     let (to, from) = (read(to), from.map(read));
     let from = from.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut row = MIB_IPFORWARD_ROW2::default();
     let mut source = SOCKADDR_INET::default();
-    // SAFETY: places for the answers, and addresses that outlive the call.
+    // SAFETY: the pointers refer to places for the results, and to addresses that outlive the call.
     let error = unsafe { GetBestRoute2(std::ptr::null(), 0, from, &to, 0, &mut row, &mut source) };
     if error != NO_ERROR {
         return Err(code(error));
@@ -122,10 +122,10 @@ pub(super) fn best_route(to: IpAddr, from: Option<IpAddr>) -> io::Result<(Vec<u8
     Ok((bytes(&row), bytes(&source)))
 }
 
-/// The bytes of a structure that the system filled.
+/// Returns the bytes of a structure that the system filled.
 fn bytes<T>(value: &T) -> Vec<u8> {
-    // SAFETY: the structures of this module are made of numbers and were zeroed before they were filled, but for padding, which was
-    // zeroed with them.
+    // SAFETY: the structures in this module consist of integers and were zeroed, including padding, before they were
+    // filled.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()).to_vec() }
 }
 
@@ -141,7 +141,7 @@ pub(super) fn statistics() -> [Tables; 2] {
     let udp2 = found!("iphlpapi.dll", c"GetUdpStatisticsEx2", UdpEx2);
     [AF_INET, AF_INET6].map(|family| {
         let family = u32::from(family);
-        // SAFETY: both functions fill a place of the structure's size.
+        // SAFETY: both functions fill a structure of the given type.
         let ask_tcp = |call: TcpEx2, place: &mut MIB_TCPSTATS2| unsafe { call(place, family) };
         // SAFETY: as above.
         let ask_udp = |call: UdpEx2, place: &mut MIB_UDPSTATS2| unsafe { call(place, family) };
@@ -162,7 +162,7 @@ pub(super) fn statistics() -> [Tables; 2] {
     })
 }
 
-/// The names of the values below a key of the machine.
+/// Returns the names of the values of a key in HKEY_LOCAL_MACHINE.
 pub(super) fn persistent_routes() -> io::Result<Vec<String>> {
     let values = super::registry::values(r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes")?;
     let name = |value: RegistryValue| String::from_utf16_lossy(&value.name);

@@ -1,4 +1,5 @@
-//! Authenticode: whether a file is signed, in itself or by a catalogue of the system, and by whom. Nothing is asked of the network.
+//! Authenticode: whether a file is signed, in itself or through a catalog of the system, and by whom. No network
+//! requests are made.
 
 use std::mem::size_of;
 use std::os::windows::ffi::OsStringExt;
@@ -51,7 +52,7 @@ fn is_unsigned(error: i32) -> bool {
     )
 }
 
-/// Verifies one subject, and reads who signed it.
+/// Verifies one subject, and returns its signer.
 fn verify(kind: u32, subject: WINTRUST_DATA_0) -> (i32, Vec<u16>) {
     let mut action = WINTRUST_ACTION_GENERIC_VERIFY_V2;
     let mut data = WINTRUST_DATA {
@@ -65,7 +66,7 @@ fn verify(kind: u32, subject: WINTRUST_DATA_0) -> (i32, Vec<u16>) {
         ..WINTRUST_DATA::default()
     };
     let nobody: HANDLE = usize::MAX as HANDLE;
-    // SAFETY: the subject outlives both calls; the state is read between them only, and closed in any case.
+    // SAFETY: the subject outlives both calls; the state is used only between them, and is closed in any case.
     unsafe {
         let place = std::ptr::from_mut(&mut data);
         let error = WinVerifyTrust(nobody, &mut action, place.cast());
@@ -81,9 +82,9 @@ fn verify(kind: u32, subject: WINTRUST_DATA_0) -> (i32, Vec<u16>) {
 }
 
 /// # Safety
-/// `state` is that of a verification that is not closed yet.
+/// `state` must be that of a verification that has not been closed.
 unsafe fn signer(state: HANDLE) -> Vec<u16> {
-    // SAFETY: what each call returns belongs to the state, and is null where there is none.
+    // SAFETY: what each call returns belongs to the state, and is null if it does not exist.
     unsafe {
         let provider = WTHelperProvDataFromStateData(state);
         if provider.is_null() {
@@ -110,12 +111,12 @@ unsafe fn signer(state: HANDLE) -> Vec<u16> {
     }
 }
 
-/// The catalogues of the system: most of its own files are signed there and not in themselves.
+/// The catalogs of the system. Most system files are signed through these and not in themselves.
 struct Catalogues(isize);
 
 impl Drop for Catalogues {
     fn drop(&mut self) {
-        // SAFETY: open, and closed once.
+        // SAFETY: the handle is open, and is closed once.
         unsafe { CryptCATAdminReleaseContext(self.0, 0) };
     }
 }
@@ -128,19 +129,19 @@ fn from_catalogue(path: &[u16], file: HANDLE) -> Result<Signature, Why> {
     };
     let algorithm = wide("SHA256");
     let mut context = 0;
-    // SAFETY: a place for the context; the name ends in zero.
+    // SAFETY: the pointer refers to a place for the context; the name is zero-terminated.
     if unsafe { acquire(&mut context, std::ptr::null(), algorithm.as_ptr(), std::ptr::null(), 0) } == 0 {
         return Ok(Signature::NotInFile);
     }
     let catalogues = Catalogues(context);
     let mut hash = [0u8; 64];
     let mut length = hash.len() as u32;
-    // SAFETY: the file is open; the room has the length that is passed.
+    // SAFETY: the file is open; the buffer has the given length.
     let hashed = unsafe { CryptCATAdminCalcHashFromFileHandle2(catalogues.0, file, &mut length, hash.as_mut_ptr(), 0) };
     if hashed == 0 {
         return Ok(Signature::NotInFile);
     }
-    // SAFETY: the hash has the length that is passed; the catalogue, if any, is released below.
+    // SAFETY: the hash has the given length; the catalog, if any, is released below.
     unsafe {
         let found = CryptCATAdminEnumCatalogFromHash(catalogues.0, hash.as_ptr(), length, 0, std::ptr::null_mut());
         if found == 0 {
@@ -154,7 +155,7 @@ fn from_catalogue(path: &[u16], file: HANDLE) -> Result<Signature, Why> {
         let result = match told {
             false => Ok(Signature::NotInFile),
             true => {
-                // The member's tag is its hash in hexadecimal digits.
+                // The tag of a catalog member is its hash in hexadecimal digits.
                 let digits: String = hash[..length as usize]
                     .iter()
                     .map(|byte| format!("{byte:02X}"))

@@ -1,4 +1,4 @@
-//! The tables of sockets.
+//! Calls that read the socket tables.
 
 use std::ffi::c_void;
 use std::io;
@@ -18,7 +18,7 @@ use super::{bytes_of, code, room};
 use crate::windows::connections;
 use crate::windows::source::Offer;
 
-// The parser reads by offsets.
+// The parser depends on these sizes and offsets.
 const _: () = {
     assert!(size_of::<MIB_TCPROW_OWNER_MODULE>() == connections::TCP4_ROW);
     assert!(size_of::<MIB_TCP6ROW_OWNER_MODULE>() == connections::TCP6_ROW);
@@ -33,16 +33,17 @@ const _: () = {
     assert!(offset_of!(MIB_UDP6ROW_OWNER_MODULE, OwningModuleInfo) == 48);
 };
 
-/// The first try: enough for some 350 rows, so that mostly one call is enough.
+/// The initial buffer size in bytes: enough for about 350 rows, so that one call usually suffices.
 const FIRST_SIZE: usize = 64 * 1024;
-/// The table may grow between the answer "too small" and the next call.
+/// The maximum number of attempts. The table may grow between the error about the size and the next call.
 const TRIES: usize = 8;
 
 fn number(family: Family) -> u32 {
     u32::from(if family == Family::V6 { AF_INET6 } else { AF_INET })
 }
 
-/// Calls until the answer fits; `call` gets the room and its size in bytes, which it replaces by the size that is needed.
+/// Repeats a call with a larger buffer until the result fits. `call` receives the buffer and its size in bytes, which
+/// it replaces by the required size.
 pub(super) fn grown(call: impl Fn(*mut c_void, &mut u32) -> u32) -> io::Result<Vec<u8>> {
     let mut memory = room(FIRST_SIZE);
     for _ in 0..TRIES {
@@ -60,16 +61,16 @@ pub(super) fn grown(call: impl Fn(*mut c_void, &mut u32) -> u32) -> io::Result<V
 }
 
 pub(super) fn tcp(family: Family) -> io::Result<Vec<u8>> {
-    // SAFETY: the room has the size that is passed.
+    // SAFETY: the buffer has the given size.
     grown(|room, size| unsafe { GetExtendedTcpTable(room, size, 0, number(family), TCP_TABLE_OWNER_MODULE_ALL, 0) })
 }
 
 pub(super) fn udp(family: Family) -> io::Result<Vec<u8>> {
-    // SAFETY: the room has the size that is passed.
+    // SAFETY: the buffer has the given size.
     grown(|room, size| unsafe { GetExtendedUdpTable(room, size, 0, number(family), UDP_TABLE_OWNER_MODULE, 0) })
 }
 
-/// `InternalGet...(PVOID *table, HANDLE heap, DWORD flags)`: the answer lies on the heap that is passed.
+/// `InternalGet...(PVOID *table, HANDLE heap, DWORD flags)`: the result is allocated on the given heap.
 type InternalTable = unsafe extern "system" fn(*mut *mut c_void, *mut c_void, u32) -> u32;
 
 fn internal(function: Option<InternalTable>) -> io::Result<Offer<Vec<u8>>> {
@@ -77,7 +78,7 @@ fn internal(function: Option<InternalTable>) -> io::Result<Offer<Vec<u8>>> {
         return Ok(Offer::Lacks);
     };
     let mut table: *mut c_void = std::ptr::null_mut();
-    // SAFETY: the heap is this process's own; the table is taken from it, measured by it, copied, and given back to it.
+    // SAFETY: the heap belongs to this process; the table is allocated on it, measured, copied, and freed.
     unsafe {
         let heap = GetProcessHeap();
         let error = function(&mut table, heap, 0);
