@@ -249,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn the_record_is_read_back() {
+    fn build_record_written_and_read_is_the_same() {
         let record = built("14.0.6", 7, b"object");
         assert_eq!(Built::read(&record.write()), Some(record));
         assert_eq!(Built::read("clang 14\n"), None);
     }
 
     #[test]
-    fn versions_of_distributions_are_read() {
+    fn clang_version_of_any_distribution_is_read() {
         assert_eq!(
             version("Debian clang version 14.0.6\nTarget: x").as_deref(),
             Some("14.0.6")
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_difference_is_seen() {
+    fn judge_each_difference_has_its_verdict() {
         let recorded = built("14.0.6", 1, b"good");
         let good = digest(b"good");
         let same = || Ok((b"good".to_vec(), built("14.0.6", 1, b"good")));

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_message_is_an_error_with_its_reason() {
+    fn count_error_message_is_error_with_its_reason() {
         let refused = message(NLMSG_ERROR, &(-13i32).to_ne_bytes());
         let text = count(&refused, &mut 0).unwrap_err().to_string();
         assert!(text.contains("ermission denied"), "{text}");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_lies_is_an_error() {
+    fn count_wrong_message_length_is_error() {
         for length in [0u32, 15, 17, u32::MAX] {
             let mut bytes = message(18, &[]);
             bytes[0..4].copy_from_slice(&length.to_ne_bytes());

@@ -63,7 +63,7 @@ mod tests {
 
     /// Placeholders are listed in one place, and are in no file that the page does not name.
     #[test]
-    fn placeholders_are_listed() {
+    fn placeholder_files_are_all_named_on_their_page() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let page = fs::read_to_string(root.join("docs/placeholders.md")).unwrap();
         let mut files = Vec::new();

@@ -453,7 +453,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_read_and_taken_back() {
+    fn cells_read_colours_and_their_resets() {
         let line = cells("a\x1b[1;38;5;75;48;5;236mb\x1b[39mc\x1b[0md");
         let text: String = line.iter().map(|cell| cell.character).collect();
         assert_eq!(text, "abcd");
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_and_blocks_are_drawn() {
+    fn svg_escapes_text_and_draws_blocks() {
         let picture = svg(&[vec![cells("<a> & ▄█")]], "a < b");
         assert!(picture.contains("&lt;a&gt; &amp; "), "{picture}");
         assert!(
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_change_are_shown_in_their_frames() {
+    fn svg_shows_changing_rows_only_in_their_frames() {
         let frames = [
             vec![cells("same"), cells("one")],
             vec![cells("same"), cells("two")],

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_registry() {
+    fn registered_odd_name_becomes_valid_service_name() {
         assert_eq!(registered("whois++"), "whoispp");
         assert_eq!(registered("EtherNet/IP-1"), "EtherNet-IP-1");
         assert_eq!(registered("sql*net"), "sql-net");

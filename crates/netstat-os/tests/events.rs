@@ -354,7 +354,7 @@ fn fin_of_the_peer_is_not_counted_as_received_byte() {
 }
 
 #[test]
-fn polling_sees_what_stays() {
+fn polling_reports_connection_that_stays_open() {
     own_namespace!();
     let Some(mut source) = watch(EventWay::Poll) else {
         return;
@@ -421,7 +421,7 @@ fn udp_is_reported_from_first_use_with_its_bytes() {
 }
 
 #[test]
-fn what_was_there_before_is_present_and_closes_with_its_owner() {
+fn socket_older_than_watch_is_present_and_closes_with_its_owner() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

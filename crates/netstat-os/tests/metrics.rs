@@ -42,7 +42,7 @@ fn value(path: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn the_computer_agrees_with_proc() {
+fn metrics_of_computer_agree_with_proc() {
     let mut system = Native::default();
     let figures = system.metrics(&MetricsAsk::default()).system;
     assert_eq!(
@@ -74,7 +74,7 @@ fn the_computer_agrees_with_proc() {
 }
 
 #[test]
-fn this_process_agrees_with_proc() {
+fn metrics_of_own_process_agree_with_proc() {
     let mut system = Native::default();
     for look in 0..3 {
         let figures = system.metrics(&EVERYTHING);
@@ -98,13 +98,13 @@ fn this_process_agrees_with_proc() {
 }
 
 #[test]
-fn not_asked_is_not_read() {
+fn processes_not_asked_for_are_not_read() {
     let figures = Native::default().metrics(&MetricsAsk::default());
     assert_eq!(figures.processes, Fact::Unknown(Why::NotAsked));
 }
 
 #[test]
-fn processor_time_of_a_busy_process() {
+fn processor_time_of_busy_process_agrees_with_scheduler() {
     let busy = shell("while :; do :; done");
     let pid = busy.0.id();
     let mut system = Native::default();
@@ -152,7 +152,7 @@ fn bytes_written_to_storage() {
 }
 
 #[test]
-fn processes_come_become_another_program_and_go() {
+fn process_that_starts_executes_and_ends_is_followed() {
     let mut system = Native::default();
     system.metrics(&EVERYTHING);
     let mut child = shell("read word; exec sleep 100");
@@ -206,7 +206,7 @@ fn io_of_other_users_is_unknown() {
 }
 
 #[test]
-fn a_signal_reaches_only_the_very_process() {
+fn signal_to_process_with_other_start_time_is_refused() {
     use netstat_model::metrics::ProcessKey;
     use netstat_os::Signal;
     let mut child = shell("exec sleep 100");

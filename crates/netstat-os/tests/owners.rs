@@ -114,7 +114,7 @@ fn shared_socket_belongs_to_all_oldest_first() {
 }
 
 #[test]
-fn a_replaced_program_is_marked() {
+fn owner_whose_program_was_removed_is_marked_deleted() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let socket = listener();
@@ -186,7 +186,7 @@ fn very_large_tables_are_read_in_pieces() {
 }
 
 #[test]
-fn a_table_that_a_thread_has_for_itself() {
+fn socket_in_descriptor_table_of_one_thread_has_its_owner() {
     let _alone = alone();
     let (tell, told) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
@@ -206,7 +206,7 @@ fn a_table_that_a_thread_has_for_itself() {
 }
 
 #[test]
-fn a_process_whose_first_thread_has_ended() {
+fn process_whose_first_thread_ended_is_still_owner() {
     let _alone = alone();
     let socket = listener();
     let row = row(&socket);
@@ -316,7 +316,7 @@ fn in_flight_is_said_only_of_a_socket_that_was_seen() {
 }
 
 #[test]
-fn ended_socket_is_distinguished() {
+fn socket_that_ended_meanwhile_has_ended_as_reason() {
     let _alone = alone();
     let socket = listener();
     let row = row(&socket);
@@ -336,7 +336,7 @@ fn ended_socket_is_distinguished() {
 }
 
 #[test]
-fn kernel_sockets_are_distinguished() {
+fn socket_made_by_kernel_has_kernel_as_reason() {
     let _alone = alone();
     let held = listener();
     let rows = [row(&held), socket(u32::MAX, Some(0))];
@@ -354,7 +354,7 @@ fn kernel_sockets_are_distinguished() {
 }
 
 #[test]
-fn no_process_list() {
+fn owners_without_process_list_are_unknown_with_one_limit() {
     let _alone = alone();
     let socket = listener();
     let rows = [row(&socket)];
@@ -369,7 +369,7 @@ fn no_process_list() {
 }
 
 #[test]
-fn nothing_wanted_reads_nothing() {
+fn owners_of_no_inode_read_nothing() {
     let _alone = alone();
     let (owners, limits) = OwnerReader::new("/missing").read(&[socket(0, None)], &ALL, Hooks::default());
     assert!(owners.processes().is_empty() && limits.is_empty());
@@ -390,7 +390,7 @@ fn descriptors_are_counted() {
 }
 
 #[test]
-fn pairs_from_another_source() {
+fn owner_pairs_from_another_source_are_verified() {
     let _alone = alone();
     let socket = listener();
     let row = row(&socket);

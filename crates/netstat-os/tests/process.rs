@@ -65,7 +65,7 @@ fn program(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_process_is_what_it_was_started_as() {
+fn process_facts_agree_with_how_it_was_started() {
     let sleep = program("sleep");
     let directory = tempfile::tempdir().unwrap();
     let directory = fs::canonicalize(directory.path()).unwrap();
@@ -244,7 +244,7 @@ fn removed_or_replaced_program_is_reported_and_readable() {
 }
 
 #[test]
-fn a_program_whose_name_ends_like_the_mark_is_there() {
+fn program_named_like_deleted_mark_is_reported_as_present() {
     let directory = tempfile::tempdir().unwrap();
     let copy = fs::canonicalize(directory.path()).unwrap().join("x (deleted)");
     fs::copy(program("sleep"), &copy).unwrap();
@@ -336,7 +336,7 @@ fn a_process_whose_first_thread_has_ended_is_still_seen() {
 }
 
 #[test]
-fn threads_and_missing_processes_are_distinguished() {
+fn read_of_thread_and_of_missing_process_give_different_errors() {
     let mut reader = ProcessReader::default();
     // The largest id that Linux ever gives is 2^22.
     assert_eq!(reader.read((1 << 22) + 1, &ALL), Err(NoProcess::None));
@@ -392,7 +392,7 @@ fn ended_process_is_reported_as_ended() {
 }
 
 #[test]
-fn files_in_the_view_of_a_process() {
+fn file_in_view_of_process_is_opened_by_any_of_its_paths() {
     let directory = tempfile::tempdir().unwrap();
     let directory = fs::canonicalize(directory.path()).unwrap();
     fs::write(directory.join("script"), "content").unwrap();

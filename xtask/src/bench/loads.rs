@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_with_their_unit() {
+    fn parse_size_with_unit_is_read_and_wrong_text_refused() {
         assert_eq!(parse_size("1000"), Ok(1_000));
         assert_eq!(parse_size("10k"), Ok(10_000));
         assert_eq!(parse_size("1M"), Ok(1_000_000));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn every_plan_has_as_many_sockets_as_its_size() {
+    fn plans_have_as_many_sockets_as_their_size() {
         for plan in plans(&[100, 1_000, 10_000, 1_000_000], false) {
             let size = plan.amounts.sockets();
             assert!([100, 1_000, 10_000, 1_000_000].contains(&size), "{size}");
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn the_processes_are_found_in_the_answer() {
+    fn processes_in_ready_line_are_counted() {
         let ready = "READY in 0.3 s: 99000 TCP, 1000 UDP in 6 processes; 0 descriptors in 0 processes";
         assert_eq!(processes_in(ready), Some(6));
         assert_eq!(processes_in("READY"), None);
     }
 
     #[test]
-    fn thousands_are_parted() {
+    fn thousands_of_large_number_are_separated_by_commas() {
         assert_eq!(
             ["7", "999", "1,000", "12,345", "1,234,567"].map(str::to_owned),
             [

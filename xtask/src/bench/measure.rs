@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_counted_and_its_end_told() {
+    fn run_reports_bytes_lines_and_exit_status() {
         let run = shell(
             "echo one; echo two >&2; echo three; sleep 0.2; exit 3",
             Duration::from_secs(20),
@@ -309,20 +309,20 @@ mod tests {
     }
 
     #[test]
-    fn much_output_is_drained() {
+    fn run_with_much_output_counts_all_of_it() {
         let run = shell("head -c 3000000 /dev/zero | tr '\\0' '\\n'", Duration::from_secs(20));
         assert_eq!((run.bytes, run.lines, run.end), (3_000_000, 3_000_000, End::Status(0)));
     }
 
     #[test]
-    fn a_slow_command_is_ended_at_the_limit() {
+    fn run_of_slow_command_is_ended_at_limit() {
         let run = shell("exec sleep 60", Duration::from_secs(1));
         assert_eq!(run.end, End::OverLimit);
         assert!(run.wall < Duration::from_secs(30), "{:?}", run.wall);
     }
 
     #[test]
-    fn the_answer_survives_its_way() {
+    fn run_written_and_parsed_is_the_same() {
         let run = Run {
             wall: Duration::from_nanos(1_234_567_891),
             user: Duration::from_micros(5),

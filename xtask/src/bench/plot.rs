@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_covers_whole_decades_and_no_more() {
+    fn axis_covers_whole_decades_and_no_more() {
         let axis = Axis::around([1_000.0, 1_000_000.0].into_iter(), 0.0, 300.0);
         assert_eq!(axis.decades, (3, 6));
         assert!((axis.place(10_000.0) - 100.0).abs() < 1e-9);

@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_summed_up() {
+    fn summary_of_runs_has_median_least_and_means() {
         let summary = Summary::of(&[run(60, 7), run(10, 9), run(20, 8)]);
         assert_eq!(summary.median, Duration::from_millis(20));
         assert_eq!(summary.least, Duration::from_millis(10));
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn only_answers_to_the_same_question_are_compared() {
+    fn ratios_compare_only_answers_to_same_question() {
         let report = report();
         let cells = |label: &str| {
             let group = &report.groups[0];
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_are_not_whole_and_absent_commands_are_noted() {
+    fn notes_name_incomplete_lists_and_absent_commands() {
         let notes = report().groups[0].notes();
         assert!(
             notes.contains(&"netstat -an: printed fewer lines than there are sockets".to_owned()),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_aligned() {
+    fn text_report_lines_have_equal_width() {
         let text = report().text();
         let lines: Vec<&str> = text
             .lines()
@@ -436,14 +436,14 @@ mod tests {
     }
 
     #[test]
-    fn times_keep_their_leading_digits() {
+    fn time_keeps_leading_digits() {
         let shown = [0.1234, 1.234, 12.34, 123.4, 9_999.4, 12_345.0]
             .map(|milliseconds| time(Duration::from_secs_f64(milliseconds / 1e3)));
         assert_eq!(shown, ["0.12", "1.23", "12.3", "123", "9999", "12.3 s"]);
     }
 
     #[test]
-    fn only_the_marked_section_is_replaced() {
+    fn replace_section_changes_only_marked_part() {
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let once = replace_section(&page, "new\n").unwrap();
         assert_eq!(once, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));

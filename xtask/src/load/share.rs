@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_shares_add_up_to_what_was_asked(
+        fn shares_add_up_to_amounts_asked_for(
             tcp in 0u64..2_000_000, listeners in 0u64..20_000, udp in 0u64..50_000, v6_percent in 0u64..=100,
             processes in 1u64..2000, descriptors in 0u64..100_000, descriptor_processes in 1u64..50,
         ) {

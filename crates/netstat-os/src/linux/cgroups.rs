@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mount_of_version_2_is_found() {
+    fn mount_point_of_version_2_is_found() {
         let text = b"24 29 0:22 / /sys rw shared:7 - sysfs sysfs rw\n\
             33 24 0:28 / /sys/fs/cgroup/a\\040b rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount_point(text), Some("/sys/fs/cgroup/a b".into()));

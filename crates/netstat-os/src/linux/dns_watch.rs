@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn message_is_found_behind_the_headers() {
+    fn message_is_found_behind_ip_and_udp_headers() {
         let mut packet = udp4(b"answer");
         assert_eq!(message(&packet), Some(&b"answer"[..]));
         // Padding that the link layer adds to short frames is ignored.

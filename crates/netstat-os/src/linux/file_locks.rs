@@ -39,7 +39,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_list_names_files_by_device_and_inode() {
+    fn lock_list_is_searched_by_device_and_inode() {
         let list = b"1: FLOCK  ADVISORY  WRITE 708 fe:0a:1234 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 709 fe:0a:77 0 EOF\n\
             2: POSIX  ADVISORY  READ 5433 08:01:7864448 128 128\n";
         assert!(holds(list, (0xfe, 0x0a), 1234));

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mountinfo_block_devices_only() {
+    fn mountinfo_gives_block_devices_only() {
         let line = b"36 35 254:1 /mnt1 /mnt/a\\040b rw,noatime master:1 - ext4 /dev/vda1 rw";
         assert_eq!(parse(line), Some(((254, 1), b"/mnt/a b".to_vec())));
         assert_eq!(parse(b"22 1 0:21 / /proc rw - proc proc rw"), None);

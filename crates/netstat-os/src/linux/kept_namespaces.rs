@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_namespace_of_a_socket_is_the_one_it_was_made_in() {
+    fn namespace_of_socket_is_the_one_it_was_made_in() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
         let own = std::fs::metadata("/proc/thread-self/ns/net").unwrap();
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_namespaces() {
+    fn namespace_inode_of_other_link_is_none() {
         assert_eq!(namespace_inode(b"net:[4026531840]"), Some(4_026_531_840));
         for other in ["net:[]", "net:[x]", "mnt:[1]", "socket:[1]", ""] {
             assert_eq!(namespace_inode(other.as_bytes()), None, "{other}");

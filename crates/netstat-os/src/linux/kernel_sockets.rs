@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_in_files_are_read() {
+    fn port_list_and_source_port_are_read() {
         let list: Vec<_> = port_list("tcp 2049\nipv6 udp 2049\nipv4 tcp6 20049\nrdma 20049\n\n").collect();
         assert_eq!(
             list,

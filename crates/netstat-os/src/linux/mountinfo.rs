@@ -76,7 +76,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn mounts_that_stand_for_namespaces() {
+    fn mounts_of_network_namespaces_are_found() {
         let text = b"36 35 98:0 / /mnt1 rw,noatime master:1 - ext3 /dev/root rw\n\
             100 36 0:4 net:[4026532001] /run/netns/web rw shared:7 - nsfs nsfs rw\n\
             101 36 0:4 net:[4026532002] /run/docker/netns/a\\040b\\134 rw - nsfs nsfs rw\n\

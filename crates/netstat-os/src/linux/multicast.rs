@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn tables_of_the_kernel() {
+    fn igmp_and_mld_tables_are_read() {
         let text = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
             1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
             4\teth0      :     2      V3\n\t\t\t\tFB0000E0     2 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n";

@@ -11,7 +11,7 @@ use netstat_testkit::{own_namespace, skip};
 use super::{everything, of, without_net_admin};
 
 #[test]
-fn the_very_connection_ends_and_no_other() {
+fn destroy_ends_chosen_connection_and_no_other() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = || {
@@ -42,7 +42,7 @@ fn the_very_connection_ends_and_no_other() {
 }
 
 #[test]
-fn another_socket_at_the_same_addresses_is_left_alone() {
+fn destroy_of_gone_socket_leaves_new_one_at_same_address() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -56,7 +56,7 @@ fn another_socket_at_the_same_addresses_is_left_alone() {
 }
 
 #[test]
-fn a_socket_within_the_computer_is_refused() {
+fn destroy_of_unix_socket_is_refused() {
     own_namespace!();
     let (one, _other) = UnixStream::pair().unwrap();
     let mut reader = SocketReader::new("/proc");

@@ -58,7 +58,7 @@ fn at_rest(socket: &Socket) -> Vec<Fact<u64>> {
 }
 
 #[test]
-fn figures_are_those_of_ss() {
+fn socket_figures_agree_with_ss() {
     own_namespace!();
     if !have("ss") {
         return;
@@ -221,7 +221,7 @@ fn agrees(socket: &Socket, line: &str) {
 }
 
 #[test]
-fn only_the_groups_asked_for_are_read() {
+fn extra_groups_not_asked_for_are_not_read() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (near, _far) = connection(&listener);
@@ -245,7 +245,7 @@ fn only_the_groups_asked_for_are_read() {
 }
 
 #[test]
-fn what_a_socket_does_not_have_is_said() {
+fn facts_that_socket_cannot_have_are_not_applicable() {
     own_namespace!();
     let listener = TcpListener::bind("[::]:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -296,7 +296,7 @@ fn mark(socket: &TcpStream, mark: u32) {
 }
 
 #[test]
-fn what_the_kernel_keeps_from_others_is_not_permitted() {
+fn privileged_facts_without_net_admin_are_not_permitted() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (near, _far) = connection(&listener);
@@ -314,7 +314,7 @@ fn what_the_kernel_keeps_from_others_is_not_permitted() {
 }
 
 #[test]
-fn one_by_one_are_the_same_as_in_a_list() {
+fn sockets_read_one_by_one_equal_those_of_list() {
     own_namespace!();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let near: Vec<_> = (0..20)

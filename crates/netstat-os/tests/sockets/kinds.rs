@@ -57,7 +57,7 @@ fn of_protocol(sockets: &[Socket], protocol: Protocol) -> usize {
 }
 
 #[test]
-fn raw_sockets_and_those_of_ping() {
+fn raw_and_ping_sockets_are_listed() {
     own_namespace!();
     let v4 = socket(AddressFamily::INET, SocketType::RAW, ipproto::ICMP).unwrap();
     let v6 = socket(AddressFamily::INET6, SocketType::RAW, ipproto::ICMPV6).unwrap();
@@ -222,7 +222,7 @@ fn mptcp() -> Option<[OwnedFd; 3]> {
 }
 
 #[test]
-fn mptcp_connections_and_their_paths() {
+fn mptcp_connection_is_listed_beside_its_path() {
     own_namespace!();
     let Some([listener, client, accepted]) = mptcp() else {
         return;
@@ -269,7 +269,7 @@ fn mptcp_connections_and_their_paths() {
 }
 
 #[test]
-fn their_owners_are_found() {
+fn owners_of_raw_packet_unix_and_mptcp_sockets_are_found() {
     own_namespace!();
     let mut made = vec![
         socket(AddressFamily::INET, SocketType::RAW, ipproto::ICMP).unwrap(),

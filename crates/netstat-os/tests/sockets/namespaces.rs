@@ -116,7 +116,7 @@ fn own_run() -> bool {
 }
 
 #[test]
-fn three_namespaces_as_ss_sees_them() {
+fn sockets_of_three_namespaces_agree_with_ss() {
     own_namespace!(Needs::PROCESSES);
     if !(own_run() && have("ss") && have("nsenter")) {
         return;
@@ -239,7 +239,7 @@ fn find<'a>(sockets: &'a [Socket], made: &impl AsFd) -> &'a Socket {
 }
 
 #[test]
-fn what_may_not_be_entered_is_said() {
+fn namespace_that_may_not_be_entered_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !own_run() {
         return;

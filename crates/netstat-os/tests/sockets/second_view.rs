@@ -40,7 +40,7 @@ fn any(text: &str) -> SocketAddr {
 }
 
 #[test]
-fn both_views_show_the_same() {
+fn netlink_and_text_views_show_same_sockets() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -76,7 +76,7 @@ fn both_views_show_the_same() {
 }
 
 #[test]
-fn ports_that_something_holds_are_taken() {
+fn try_ports_in_use_are_reported_as_taken() {
     own_namespace!();
     let mut system = Native::default();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -119,7 +119,7 @@ fn ports_that_something_holds_are_taken() {
 }
 
 #[test]
-fn ports_of_the_superuser_are_no_evidence() {
+fn try_ports_without_permission_are_forbidden_and_not_taken() {
     own_namespace!();
     let before = capabilities(None).unwrap();
     let mut less = before;

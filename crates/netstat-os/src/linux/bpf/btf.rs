@@ -482,7 +482,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn fields_are_found_also_inside_anonymous_structures_and_behind_typedefs() {
+    fn fields_in_anonymous_structures_and_behind_typedefs_are_found() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
         let at = |path: &[&[u8]]| btf.field(5, path).map(|field| (field.offset, field.size));
@@ -517,7 +517,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn structures_that_contain_themselves_end() {
+    fn structures_that_contain_themselves_have_no_field_and_no_size() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
         assert_eq!(btf.field(7, &[b"x"]), None);
@@ -527,7 +527,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn a_cut_piece_is_an_error_at_every_length() {
+    fn parse_cut_at_every_length_is_error() {
         let data = sample();
         for end in 0..data.len() {
             assert!(Btf::parse(&data[..end]).is_err(), "{end} of {} bytes", data.len());
@@ -535,7 +535,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn every_id_of_a_long_list_is_found() {
+    fn types_of_long_list_are_found_by_every_id() {
         let mut writer = Writer::new();
         for size in 1..=200 {
             writer.composite("s", false, size, &[("m", 1, 0)]);
@@ -556,7 +556,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_named() {
+    fn parse_unknown_kind_is_error_that_names_it() {
         let mut writer = Writer::new();
         writer.int("int", 4);
         writer.simple(20, "new", 0);

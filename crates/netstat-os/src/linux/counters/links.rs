@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_and_the_end() {
+    fn link_messages_are_read_until_end() {
         let eth = link_body(
             ARPHRD_ETHER,
             4,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn short_statistics_are_unknown_where_they_end() {
+    fn link_with_short_statistics_has_unknown_rest() {
         let body = link_body(1, 1, 0, &[attribute(IFLA_STATS64, &stats(10))]);
         let (_, found) = run(&message(RTM_NEWLINK, 2, 7, &body));
         assert_eq!(found[0].traffic.get(InterfaceMetric::Bytes).received, Fact::Known(30));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_interruptions_are_reported() {
+    fn link_dump_refused_cut_or_interrupted_is_reported() {
         let refusal = message(NLMSG_ERROR, 0, 7, &(-1i32).to_ne_bytes());
         assert_eq!(run(&refusal).0, Err(BadAnswer::Refused(1)));
         let end = message(NLMSG_DONE, NLM_F_DUMP_INTR, 7, &0u32.to_ne_bytes());
@@ -326,7 +326,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_decoded_without_panic(bytes: Vec<u8>) {
+        fn link_messages_of_any_bytes_never_panic(bytes: Vec<u8>) {
             let _ = run(&bytes);
             let _ = run(&message(RTM_NEWLINK, 0, 7, &bytes));
             let _ = run(&message(RTM_NEWLINK, 0, 7, &link_body(1, 1, 0, std::slice::from_ref(&bytes))));

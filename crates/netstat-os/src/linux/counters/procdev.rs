@@ -72,7 +72,7 @@ mod tests {
     const HEADING: &str = "Inter-|   Receive |  Transmit\n face |bytes    packets |bytes    packets\n";
 
     #[test]
-    fn columns_are_distinguished() {
+    fn parse_puts_each_column_into_its_counter() {
         let text = format!(
             "{HEADING}  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nlo:18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
         );
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_lines_are_named() {
+    fn parse_damaged_line_is_error_with_its_number() {
         assert_eq!(parse(HEADING.as_bytes()), Ok(Vec::new()));
         let line = |rest: &str| parse(format!("{HEADING}{rest}\n").as_bytes()).unwrap_err().line;
         assert_eq!(line("eth0 1 2"), 3);

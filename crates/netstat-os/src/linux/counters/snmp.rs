@@ -151,7 +151,7 @@ mod tests {
     const COUNTER: fn(u64) -> Option<Fact<Metric>> = |count| Some(Fact::Known(Metric::Counter(count)));
 
     #[test]
-    fn values_belong_to_the_names_above_them() {
+    fn pairs_take_values_by_names_above_them() {
         let parsed = pairs(b"Tcp: MaxConn InSegs OutSegs\nTcp: -1 41 17\nUdp: NoPorts\nUdp: 5\n");
         assert_eq!(parsed.trouble, None);
         assert_eq!(value(&parsed, "Tcp", "MaxConn"), Some(Fact::Known(Metric::Gauge(-1))));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_in_several_pairs_is_one_group() {
+    fn pairs_of_same_group_are_merged() {
         let parsed = pairs(b"IcmpMsg: InType0 InType3\nIcmpMsg: 1 2\nIcmpMsg: OutType8\nIcmpMsg: 4\n");
         assert_eq!(parsed.groups.len(), 1);
         assert_eq!(value(&parsed, "IcmpMsg", "OutType8"), COUNTER(4));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_does_not_spoil_the_rest() {
+    fn pairs_with_bad_lines_keep_the_rest() {
         let parsed = pairs(b"what\nTcp: InSegs\nUdp: NoPorts OutDatagrams\nUdp: 7\nIp: InReceives\nIp: x\n");
         assert_eq!(
             parsed.trouble,
@@ -217,14 +217,14 @@ mod tests {
         }
 
         #[test]
-        fn anything_like_the_format_is_parsed_without_panic(text in "([TUI][cd]p:?( [A-Z0-9:-]{0,5}){0,4}\n?){0,8}") {
+        fn pairs_of_text_like_the_format_never_panic(text in "([TUI][cd]p:?( [A-Z0-9:-]{0,5}){0,4}\n?){0,8}") {
             pairs(text.as_bytes());
             snmp6(text.as_bytes());
         }
 
         /// Any table that the kernel could write is parsed completely.
         #[test]
-        fn what_is_written_is_read(values in proptest::collection::vec(("[A-Z][a-z]{1,8}[0-9]{4}", any::<u64>()), 1..20)) {
+        fn pairs_of_any_valid_table_are_read_completely(values in proptest::collection::vec(("[A-Z][a-z]{1,8}[0-9]{4}", any::<u64>()), 1..20)) {
             let names: Vec<_> = values.iter().map(|(name, _)| name.as_str()).collect();
             let numbers: Vec<_> = values.iter().map(|(_, value)| value.to_string()).collect();
             let parsed = pairs(format!("TcpExt: {}\nTcpExt: {}\n", names.join(" "), numbers.join(" ")).as_bytes());

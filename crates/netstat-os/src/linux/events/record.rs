@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn no_process_is_unknown_and_not_root() {
+    fn record_without_process_has_unknown_owner_and_not_root() {
         let mut record = closed();
         record[40..48].fill(0);
         let read = event(&record, &CLOCK).unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn listener_and_udp_are_distinguished() {
+    fn record_of_listener_and_of_udp_have_own_kind_and_direction() {
         let mut record = closed();
         (record[132], record[135], record[136], record[137]) = (OPENED, 7, 10, 0);
         let read = event(&record, &CLOCK).unwrap();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_passed_over() {
+    fn record_with_unknown_value_is_skipped() {
         for (at, value) in [(132, 0), (132, 9), (133, 1), (134, 1), (135, 0), (136, 99)] {
             let mut record = closed();
             record[at] = value;
@@ -259,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_record_is_read_or_refused(mut record in proptest::collection::vec(any::<u8>(), RECORD_BYTES)) {
+        fn record_of_any_bytes_never_panics(mut record in proptest::collection::vec(any::<u8>(), RECORD_BYTES)) {
             let _ = event(&record, &CLOCK);
             record[132..137].copy_from_slice(&[CHANGED, 10, 6, 1, 4]);
             record[..8].fill(0);

@@ -192,7 +192,7 @@ mod tests {
     const STAT: &[u8] = b"cpu  10 2 3 400 5 6 7 8 9 1\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu12 2 2 2 2\nintr 5 6\nctxt 1\n";
 
     #[test]
-    fn processor_times() {
+    fn cpu_times_are_read_in_total_and_per_core() {
         let cpu = cpu(STAT).unwrap();
         assert_eq!(
             cpu.total,
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn pressure_in_hundredths() {
+    fn pressure_is_read_in_hundredths() {
         let text =
             b"some avg10=1.25 avg60=0.00 avg300=0.00 total=77\nfull avg10=100.00 avg60=0.00 avg300=0.00 total=5\n";
         let found = pressure(text).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn disks_with_and_without_the_newer_fields() {
+    fn disks_with_and_without_newer_fields_are_read() {
         let text = b"   8       0 sda 10 0 20 5 30 0 40 6 2 700 900 1 2 3 4 5 6\n   8       1 sda1 1 0 2 0 3 0 4 0 0 7 9\n garbage\n";
         let disks = disks(text);
         assert_eq!(disks.len(), 2);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process() {
+    fn process_files_are_read_field_by_field() {
         assert_eq!(statm(b"585 218 190 10 0 130 0\n"), Some((218, 190)));
         assert_eq!(statm(b"585"), None);
         let text =
@@ -265,7 +265,7 @@ mod tests {
         }
 
         #[test]
-        fn never_panic_on_damaged_text(at in 0usize..200, byte: u8) {
+        fn parsers_of_damaged_text_never_panic(at in 0usize..200, byte: u8) {
             for good in [STAT, b"some avg10=1.25 avg60=0.00 avg300=0.00 total=77\n", b"8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n"] {
                 let mut text = good.to_vec();
                 let place = at % text.len();

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_interruptions_are_reported() {
+    fn read_reports_errors_and_interruptions() {
         let (batch, _) = read_all(&message(ERROR, 0, 5, &(-1i32).to_ne_bytes()));
         assert_eq!(batch.unwrap_err().raw_os_error(), Some(1));
         let done = |interrupted| Batch {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_an_older_request_are_passed_over() {
+    fn read_skips_answers_to_older_request() {
         let batch = [message(20, 2, 4, b"old!"), message(20, 2, 5, b"this")].concat();
         let (batch, answers) = read_all(&batch);
         assert_eq!((batch.unwrap(), answers), (Batch::default(), vec![b"this".to_vec()]));

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_version_2() {
+    fn cgroup_paths_of_version_2_name_their_component() {
         let table = [
             // No component.
             ("/", ""),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hierarchy_of_systemd_is_asked_first() {
+    fn cgroup_hierarchy_of_systemd_comes_first() {
         assert_eq!(
             words(
                 "4:memory:/docker/{OTHER}\n1:name=systemd:/system.slice/cron.service\n0::/system.slice/other.service\n"
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_none_are_passed_over() {
+    fn cgroup_lines_that_are_malformed_are_skipped() {
         assert_eq!(words(""), "");
         assert_eq!(words("nonsense\n0:\n0::/init.scope"), "init.scope");
         assert_eq!(words("0::/system.slice/a:b.service"), "a:b.service");
@@ -474,7 +474,7 @@ mod tests {
         }
 
         #[test]
-        fn paths_never_panic(path in r"(/(user@[0-9]{0,12}\.service|init\.scope|payload|lxc|docker|_?[a-z]{0,3}(\.scope|\.service|\.slice)?|[a-f0-9]{64})){0,8}") {
+        fn cgroup_paths_of_any_shape_never_panic(path in r"(/(user@[0-9]{0,12}\.service|init\.scope|payload|lxc|docker|_?[a-z]{0,3}(\.scope|\.service|\.slice)?|[a-f0-9]{64})){0,8}") {
             components(format!("0::{path}").as_bytes());
         }
     }

@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn registered_sockets_are_found() {
+    fn sockets_registered_with_io_uring_are_found() {
         let text = b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t4\n    0: socket:[933735]\n    1: /dev/null\n    2: /a/socket:[7]\n   12: socket:[8]\nUserBufs:\t0\n    0: socket:[9]\n";
         assert_eq!(ring_sockets(text).collect::<Vec<_>>(), [933735, 8]);
         assert_eq!(ring_sockets(b"").count(), 0);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_descriptors_are_counted() {
+    fn descriptors_waiting_in_queue_are_counted() {
         assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 3\n"), 3);
         assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 0\n"), 0);
         assert_eq!(waiting_descriptors(b"pos:\t0\nino:\t5\n"), 0);

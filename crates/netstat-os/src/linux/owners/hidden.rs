@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_upon_processes_are_found() {
+    fn mounts_over_process_directories_are_found() {
         let text = b"22 27 0:21 / /proc rw - proc proc rw\n\
             30 22 8:1 /tmp/empty /proc/8655 rw - ext4 /dev/root rw\n\
             31 22 0:40 / /proc/77/fd rw - tmpfs tmpfs rw\n\

@@ -173,7 +173,7 @@ mod tests {
     };
 
     #[test]
-    fn each_reason_needs_its_evidence() {
+    fn reason_without_owner_follows_from_evidence() {
         let denied = Sight { denied: 1, ..ALL };
         let hides = Sight { hides: true, ..ALL };
         let failed = Sight { failed: true, ..ALL };
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_that_hide_processes() {
+    fn hidepid_option_of_mount_decides_what_is_hidden() {
         let line = |options: &str| format!("22 27 0:21 / /proc rw,relatime shared:5 - proc proc {options}\n");
         let what = |text: &str| hiding(text.as_bytes(), b"/proc");
         assert_eq!(what(&line("rw")), Hiding::Nothing);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_read() {
+    fn effective_capabilities_are_read_or_none() {
         assert_eq!(
             effective_capabilities(b"Name:\tx\nCapPrm:\t01\nCapEff:\t0000000000080000\n"),
             Some(1 << 19)

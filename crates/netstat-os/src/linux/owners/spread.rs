@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn little_work_starts_no_thread() {
+    fn spread_of_few_items_starts_no_thread() {
         assert_eq!(spread(&[1, 2, 3], || (), |(), _| {}).len(), 1);
         assert_eq!(spread(&[0u8; 0], || (), |(), _| {}).len(), 1);
     }

@@ -130,7 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn links_of_sockets() {
+    fn socket_inode_of_other_link_is_none() {
         assert_eq!(socket_inode(b"socket:[4294967295]"), Some(u32::MAX));
         assert_eq!(socket_inode(b"socket:[1]"), Some(1));
         for other in [
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_table_is_found() {
+    fn table_slots_are_read_from_status() {
         assert_eq!(table_slots(b"Name:\tx\nFDSize:\t16384\nGroups:\n"), Some(16384));
         assert_eq!(table_slots(b"Name:\tFDSize:\n"), None);
     }
 
     proptest! {
         #[test]
-        fn numbers_are_written_as_std_writes_them(number: u32, other: u32) {
+        fn path_buffer_writes_numbers_as_std_does(number: u32, other: u32) {
             let mut path = PathBuffer::new();
             path.number(number);
             path.text(b"/task/");
@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn links_never_panic(bytes: Vec<u8>) {
+        fn links_and_status_of_any_bytes_never_panic(bytes: Vec<u8>) {
             socket_inode(&bytes);
             table_slots(&bytes);
         }

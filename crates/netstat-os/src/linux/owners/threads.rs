@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_of_one_process_share_their_table() {
+    fn threads_of_one_process_share_descriptor_table() {
         let own = std::process::id();
         // gettid(2) of the test's thread, which is not the main thread of its process.
         let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;

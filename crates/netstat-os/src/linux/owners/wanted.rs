@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_empty_set_wants_nothing() {
+    fn wanted_inodes_of_zeros_are_empty() {
         let set = WantedInodes::new([0, 0]);
         assert!(set.is_empty());
         assert!(!set.contains(0));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn refilling_forgets_the_old() {
+    fn wanted_inodes_refilled_forget_old_ones() {
         let mut set = WantedInodes::new(1..1000);
         set.refill([5, 7]);
         assert_eq!(set.len(), 2);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_say_what_is_left() {
+    fn wanted_inodes_unmarked_are_those_left() {
         let set = WantedInodes::new(1..=100);
         let mut marks = set.marks();
         assert!((1..100).all(|inode| set.mark(&mut marks, inode)));
@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_std_set(inodes: Vec<u32>, others: Vec<u32>) {
+        fn wanted_inodes_agree_with_set_of_std(inodes: Vec<u32>, others: Vec<u32>) {
             let set = WantedInodes::new(inodes.iter().copied());
             let expected: std::collections::BTreeSet<u32> = inodes.iter().copied().filter(|&i| i != 0).collect();
             prop_assert_eq!(set.len(), expected.len());
@@ -171,7 +171,7 @@ mod tests {
         }
 
         #[test]
-        fn dense_runs_stay_quick(start: u32) {
+        fn wanted_inodes_of_dense_run_are_found(start: u32) {
             let set = WantedInodes::new((0..5000).map(|i| start.wrapping_add(i)));
             prop_assert!(set.contains(start.wrapping_add(4999)) || start.wrapping_add(4999) == 0);
             prop_assert!(!set.contains(start.wrapping_add(5000)));

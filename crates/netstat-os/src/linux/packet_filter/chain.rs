@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_on_the_way_in_are_read() {
+    fn parse_chain_on_way_in_is_read_with_its_hook() {
         let read = parse_chain(&chain(1, 1, 0)).unwrap().unwrap();
         let expected = Chain {
             family: ChainFamily::Inet,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_without_a_hook_is_none() {
+    fn parse_chain_without_hook_is_none() {
         let bare = body(&[1, 0, 0, 0], &[(TABLE, b"t\0"), (NAME, b"helper\0")]);
         assert_eq!(parse_chain(&bare).unwrap(), None);
         assert!(parse_chain(&[1, 0]).is_err());
@@ -187,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_chains_never_panic(at in 0usize..100, byte: u8) {
+        fn parse_chain_damaged_never_panics(at in 0usize..100, byte: u8) {
             let mut bytes = chain(1, 1, 0);
             let at = at % bytes.len();
             bytes[at] = byte;
