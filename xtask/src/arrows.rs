@@ -1,11 +1,12 @@
-//! Checks that modules and crates depend on each other in one direction, as ARCHITECTURE.md says.
+//! Checks that the dependencies between modules and crates point in one direction, as ARCHITECTURE.md states.
 //!
-//! The order is stated in a fenced block of ARCHITECTURE.md whose language is `arrows`. Each line names a scope and its
-//! layers from the bottom up: `scope: a, b < c < d`. The scope `workspace` orders crates, `CRATE` the top-level modules of a
-//! crate, and `CRATE/module` the modules below one. A module may use the layers below its own, never its own layer or one above.
-//! Without a line a scope only has to be free of cycles. `cycle SCOPE: a, b` tolerates one known cycle; the line has to go with it.
+//! The order is stated in a fenced block of ARCHITECTURE.md with the language `arrows`. Each line contains a scope and
+//! its layers from the bottom up: `scope: a, b < c < d`. The scope `workspace` orders crates, `CRATE` the top-level
+//! modules of a crate, and `CRATE/module` the modules within one. A module may use the layers below its own, but
+//! neither its own layer nor one above. A scope without a line must only be free of cycles. `cycle SCOPE: a, b`
+//! tolerates one known cycle; the line must be removed together with it.
 //!
-//! Test code (`#[cfg(test)]`) may use everything. A parent module and what is inside it count as one.
+//! Test code (`#[cfg(test)]`) may use everything. A parent module and its content count as one.
 
 mod graph;
 mod source;
@@ -22,19 +23,19 @@ use source::Crate;
 /// The scope that orders crates.
 const WORKSPACE: &str = "workspace";
 
-/// What ARCHITECTURE.md says.
+/// The content of the block in ARCHITECTURE.md.
 #[derive(Debug, Default)]
 struct Orders {
-    /// The layers of every scope that states them, from the bottom up.
+    /// The layers of every scope that has a line, from the bottom up.
     layers: BTreeMap<String, Vec<Vec<String>>>,
-    /// Tolerated cycles: the scope, and the members in the order of names.
+    /// The tolerated cycles: the scope, and the members ordered by name.
     cycles: BTreeSet<(String, Vec<String>)>,
 }
 
 /// Checks every crate of the workspace in the current directory.
 ///
 /// # Errors
-/// When a file cannot be read or parsed.
+/// Returns an error if a file cannot be read or parsed.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let page = std::fs::read_to_string("ARCHITECTURE.md").context("ARCHITECTURE.md")?;
     let mut orders = orders(&page)?;
@@ -71,7 +72,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 }
 
 impl Orders {
-    /// What is wrong in a scope. Tolerated cycles that are found are taken off the list.
+    /// Returns the problems in a scope. Tolerated cycles that are found are removed from the list.
     fn problems(&mut self, graph: &Graph, scope: &str) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(layers) = self.layers.get(scope) {
@@ -86,7 +87,7 @@ impl Orders {
     }
 }
 
-/// Reads the layers from the text of ARCHITECTURE.md.
+/// Parses the layers in the text of ARCHITECTURE.md.
 fn orders(page: &str) -> anyhow::Result<Orders> {
     let mut lines = page
         .lines()
@@ -123,13 +124,13 @@ fn orders(page: &str) -> anyhow::Result<Orders> {
 /// A member of the workspace.
 struct Package {
     name: String,
-    /// The directory of its sources.
+    /// The directory with its source code.
     source: String,
-    /// Its dependencies in the workspace, those for development left out.
+    /// Its dependencies in the workspace, except for development dependencies.
     dependencies: BTreeSet<String>,
 }
 
-/// Asks cargo for the members of the workspace.
+/// Returns the members of the workspace, as reported by cargo.
 fn packages() -> anyhow::Result<Vec<Package>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -1,4 +1,4 @@
-//! What the audit finds in scenes made on a copy of this machine: harmless re-enactments of intrusions, and everyday work.
+//! Runs the audit in scenes on a copy of this machine: harmless re-enactments of intrusions, and everyday work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use serde_json::Value;
 
 const FILES: [(&str, bool); 2] = [("malicious", true), ("benign", false)];
 
-/// Runs every scene whose name contains one of the words, or all; the words `--verbose`, `--digests` and `--record` are options. With `--record`, which
-/// needs all scenes, the figures of the rules and the table in `docs/audit.md` are written anew.
+/// Runs every scene whose name contains one of the words, or all of them without words. The words `--verbose`,
+/// `--digests` and `--record` are options. `--record`, which requires all scenes, updates the hit rates of the rules
+/// and the table in `docs/audit.md`.
 ///
 /// # Errors
-/// Where the scenes cannot be made at all.
+/// Returns an error if the scenes cannot be set up at all.
 pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<ExitCode, anyhow::Error> {
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let verbose = words.iter().any(|word| word == "--verbose");
@@ -92,7 +93,7 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     })
 }
 
-/// Compiles the program that plays a part in many scenes.
+/// Compiles the program that is used in many scenes.
 fn compile_agent(sources: &Path, work: &Path) -> Result<(), anyhow::Error> {
     let compiled = Command::new("gcc")
         .args(["-O1", "-o"])
@@ -105,7 +106,7 @@ fn compile_agent(sources: &Path, work: &Path) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// The figures of the rules, for `--explain` and the table.
+/// Writes the hit rates of the rules, for `--explain` and the table.
 fn write_figures(
     rates: &BTreeMap<&str, [usize; 3]>,
     rules: &BTreeMap<String, [usize; 2]>,
@@ -124,13 +125,13 @@ fn write_figures(
     Ok(())
 }
 
-/// Where the generated table is in `docs/audit.md`.
+/// The marks around the generated table in `docs/audit.md`.
 const MARKS: [&str; 2] = ["<!-- rules: cargo xtask audit-docs -->", "<!-- end of rules -->"];
 
-/// Writes the table of rules in `docs/audit.md` anew; with `--check`, says whether it is up to date.
+/// Updates the table of rules in `docs/audit.md`; with `--check`, reports whether it is up to date.
 ///
 /// # Errors
-/// Where the program or the page cannot be read.
+/// Returns an error if the program or the page cannot be read.
 pub(crate) fn docs(mut words: impl Iterator<Item = std::ffi::OsString>) -> Result<ExitCode, anyhow::Error> {
     let check = words.next().is_some_and(|word| word == "--check");
     let netstat = std::env::current_exe()?.with_file_name("netstat");
@@ -158,7 +159,8 @@ fn audit_page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md")
 }
 
-/// The page as it is and as it should be. Names and titles come from the program that was built, figures from the file.
+/// Returns the page as it is and as it should be. Names and titles come from the program that was built, hit rates from
+/// the file.
 fn page(netstat: &Path) -> Result<(String, String), anyhow::Error> {
     let output = Command::new(netstat).args(["audit", "--rules", "--json"]).output()?;
     let rules: Value = serde_json::from_slice(&output.stdout)?;
@@ -199,15 +201,15 @@ fn page(netstat: &Path) -> Result<(String, String), anyhow::Error> {
     Ok((old, new))
 }
 
-/// What was seen of a scene.
+/// The result of a scene.
 struct Seen {
-    /// The gravest severity.
+    /// The highest severity.
     severity: String,
-    /// The findings, one line each.
+    /// The findings, one per line.
     lines: Vec<String>,
-    /// What the scene and the audit wrote.
+    /// The output of the scene and the audit.
     log: String,
-    /// The rules that found something high or critical.
+    /// The rules with findings of severity high or critical.
     grave: BTreeSet<String>,
 }
 
@@ -222,7 +224,7 @@ fn one(
     let own = work.join(scene);
     std::fs::create_dir_all(&own)?;
     std::fs::copy(work.join("agent"), own.join("agent"))?;
-    // A scene that cannot be made must not stop the others.
+    // A scene that fails must not stop the others.
     let mut command = Command::new("timeout");
     command
         .args(["--kill-after=2", "30"])

@@ -1,7 +1,9 @@
-//! `cargo xtask bpf`: builds the BPF objects under `bpf/` with clang, or checks that the committed ones come from their source.
+//! `cargo xtask bpf`: builds the BPF objects in `bpf/` with clang, or checks that the committed objects match their
+//! source.
 //!
-//! Building the program needs no clang: the objects are in the repository. `bpf/*.bpf.o.built` says which clang made each one
-//! and from which source, so the check holds on a machine with another clang too, where the bytes differ.
+//! Building the program requires no clang, because the objects are in the repository. `bpf/*.bpf.o.built` records which
+//! clang built each one and from which source, so that the check also works on a machine with another version of clang,
+//! which would produce different bytes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,21 +12,21 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-/// Every program: `bpf/NAME.bpf.c` becomes `bpf/NAME.bpf.o`.
+/// All programs: `bpf/NAME.bpf.c` is compiled to `bpf/NAME.bpf.o`.
 const PROGRAMS: &[&str] = &["task_file", "events", "socket_origin", "states"];
 
-/// What the check found for one program.
+/// The result of the check for one program.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Source, flags and object belong together, byte for byte.
+    /// Source, flags and object match, byte for byte.
     Same,
-    /// The clang here is not the one that made the object; the source is still the one it was made from.
+    /// This clang is not the one that built the object, but the source is the one it was built from.
     OtherClang { here: String, made_by: String },
-    /// They do not belong together.
+    /// They do not match.
     Differs(&'static str),
 }
 
-/// What is recorded beside an object.
+/// The record that is stored next to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Built {
     clang: String,
@@ -33,7 +35,7 @@ struct Built {
     object: u64,
 }
 
-/// Runs the chore: no argument builds, `--check` compares.
+/// Runs the task: builds without an argument, and compares with `--check`.
 pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     let check = match (words.next(), words.next()) {
         (None, _) => false,
@@ -71,7 +73,7 @@ pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<ExitCode>
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Compares what is committed with its record, and with a new build if the same clang is here.
+/// Compares the committed object with its record and, if the same clang is available, with a new build.
 fn judge(
     recorded: &Built,
     source: u64,
@@ -106,8 +108,8 @@ fn judge(
     }
 }
 
-/// `bpfel`: little-endian, whatever the building machine is. `v3`: 32-bit registers and jumps (Linux 5.1). `-g`: the types, without
-/// which no field offset can be found at run time.
+/// `bpfel`: little-endian, independent of the build machine. `v3`: 32-bit registers and jumps (Linux 5.1). `-g`: the
+/// type information, which is required to find field offsets at run time.
 const FLAGS: &[&str] = &[
     "-target",
     "bpfel",
@@ -119,7 +121,7 @@ const FLAGS: &[&str] = &[
     "-fno-ident",
 ];
 
-/// There is no clang to run.
+/// The error if clang is not installed.
 #[derive(Debug)]
 struct NoClang;
 
@@ -131,8 +133,8 @@ impl std::fmt::Display for NoClang {
 
 impl std::error::Error for NoClang {}
 
-/// Compiles one source to an object whose bytes depend on nothing but the source and clang: no path of this machine, no debug sections
-/// other than BTF.
+/// Compiles a source file to an object that depends only on the source and on clang: it contains no paths of this
+/// machine, and no debug sections other than BTF.
 fn build(source: &Path) -> Result<(Vec<u8>, Built)> {
     let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
     let version = match Command::new(&clang).arg("--version").output() {
@@ -175,7 +177,7 @@ fn build(source: &Path) -> Result<(Vec<u8>, Built)> {
     Ok((bytes, built))
 }
 
-/// Takes DWARF out and keeps BTF, with the `llvm-strip` that belongs to `clang`.
+/// Removes DWARF and keeps BTF, with the `llvm-strip` that belongs to `clang`.
 fn strip(clang: &str, object: &Path) -> Result<()> {
     let found = Command::new(clang).arg("-print-prog-name=llvm-strip").output()?;
     let program = String::from_utf8_lossy(&found.stdout).trim().to_owned();
@@ -190,14 +192,14 @@ fn strip(clang: &str, object: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A new empty folder under the system's folder for temporary files.
+/// Creates a new empty directory in the system's directory for temporary files.
 fn tempdir() -> Result<PathBuf> {
     let path = std::env::temp_dir().join(format!("xtask-bpf-{}", std::process::id()));
     fs::create_dir(&path).with_context(|| path.display().to_string())?;
     Ok(path)
 }
 
-/// `14.0.6` out of `Debian clang version 14.0.6`.
+/// Parses `14.0.6` in `Debian clang version 14.0.6`.
 fn version(words: &str) -> Option<String> {
     let (_, rest) = words.split_once("clang version ")?;
     let end = rest
@@ -206,7 +208,7 @@ fn version(words: &str) -> Option<String> {
     (end > 0).then(|| rest[..end].to_owned())
 }
 
-/// FNV-1a, 64 bits: tells whether a file was changed by hand or forgotten, not whether somebody forged it.
+/// Computes FNV-1a with 64 bits. It detects accidental changes to a file, not forgery.
 fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

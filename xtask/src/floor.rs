@@ -1,14 +1,14 @@
-//! The floor of a list: the least work that can answer the question, for `bench` to compare with.
+//! The floor of a list: the minimum work that can answer the question, as a reference for `bench`.
 //!
-//! It asks the kernel, counts what comes and prints one line. Nothing is decoded, kept, sorted or shown. The floor of the
-//! owners is the example `iterator_floor` of `netstat-os`.
+//! It sends the request to the kernel, counts the rows and prints one line. Nothing is decoded, stored, sorted or
+//! shown. The floor for owners is the example `iterator_floor` of `netstat-os`.
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// `TCPDIAG_GETSOCK` of `<linux/inet_diag.h>`: the older request, whose family may be `AF_UNSPEC`.
+/// `TCPDIAG_GETSOCK` in `<linux/inet_diag.h>`: the older request, which accepts the family `AF_UNSPEC`.
 const TCPDIAG_GETSOCK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP` of `<linux/netlink.h>`.
 const REQUEST_DUMP: u16 = 0x001 | 0x300;
@@ -22,17 +22,18 @@ const REQUEST: usize = 60;
 /// Offset of `idiag_states` in `struct inet_diag_req`.
 const STATES: usize = 52;
 
-/// States 1 (`TCP_ESTABLISHED`) to 11 (`TCP_CLOSING`) of `<net/tcp_states.h>`: what `-a` shows. Without state 13
-/// (bound only), which would make the kernel walk a third table.
+/// States 1 (`TCP_ESTABLISHED`) to 11 (`TCP_CLOSING`) in `<net/tcp_states.h>`, which `-a` shows. State 13 (bound only)
+/// is left out, because it would make the kernel iterate over a third table.
 const ALL_STATES: u32 = 0xffe;
 
-/// The kernel fills at most 32 KiB per message batch (`NLMSG_GOODSIZE`-limited dumps); twice that never truncates.
+/// The kernel fills at most 32 KiB per batch of messages (dumps limited by `NLMSG_GOODSIZE`); twice that size never
+/// truncates.
 const BUFFER: usize = 64 * 1024;
 
-/// The dump floor: one compat dump of every TCP socket of both families, rows counted.
+/// The dump floor: one dump of all TCP sockets of both families with the older request, whose rows are counted.
 ///
 /// # Errors
-/// Netlink refused, or an answer that is not a dump.
+/// Returns an error if netlink is refused, or the answer is not a dump.
 pub(crate) fn dump() -> Result<()> {
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,
@@ -49,7 +50,7 @@ pub(crate) fn dump() -> Result<()> {
     request[4..6].copy_from_slice(&TCPDIAG_GETSOCK.to_ne_bytes());
     request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
     request[8..12].copy_from_slice(&1u32.to_ne_bytes());
-    // The family stays 0, AF_UNSPEC: both families in one walk.
+    // The family is 0, AF_UNSPEC: both families in one pass.
     request[HEADER + STATES..HEADER + STATES + 4].copy_from_slice(&ALL_STATES.to_ne_bytes());
     rustix::net::sendto(&socket, &request, SendFlags::empty(), &kernel).context("asking for the dump")?;
 
@@ -70,14 +71,14 @@ pub(crate) fn dump() -> Result<()> {
     Ok(())
 }
 
-/// Whether the dump goes on after a batch.
+/// Whether the dump continues after a batch.
 #[derive(Debug, PartialEq)]
 enum Progress {
     More,
     Done,
 }
 
-/// Counts the rows of one batch of messages.
+/// Counts the rows in a batch of messages.
 fn count(mut batch: &[u8], rows: &mut u64) -> Result<Progress> {
     while batch.len() >= HEADER {
         let length = u32::from_ne_bytes([batch[0], batch[1], batch[2], batch[3]]) as usize;
@@ -97,7 +98,7 @@ fn count(mut batch: &[u8], rows: &mut u64) -> Result<Progress> {
             }
             _ => *rows += 1,
         }
-        // Messages are aligned to four bytes; the last one may stop short of that.
+        // Messages are aligned to four bytes, but the last one may lack the padding.
         batch = &batch[length.next_multiple_of(4).min(batch.len())..];
     }
     Ok(Progress::More)

@@ -1,4 +1,4 @@
-//! `cargo xtask record-churn` and `record-store`: the figures of the recorder.
+//! `cargo xtask record-churn`, `record-store` and `record-memory`: measurements of the recorder.
 
 use std::collections::HashMap;
 use std::fs;
@@ -43,10 +43,11 @@ struct Churn {
     events: String,
 }
 
-/// Addresses to connect to: each has its own ports, so that none runs out while connections rest in TIME_WAIT.
+/// The number of addresses to connect to. Each has its own ports, so that none runs out while connections are in
+/// TIME_WAIT.
 const ADDRESSES: u64 = 32;
 
-/// Kills what it holds.
+/// Processes that are killed on drop.
 struct Children(Vec<Child>);
 
 impl Drop for Children {
@@ -68,7 +69,7 @@ fn role(words: &[String]) -> Result<Child> {
         .context("starting a part of the load")
 }
 
-/// The part of a churn that this process plays.
+/// Runs the part of a churn that this process is responsible for.
 pub(crate) fn play() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let words: Vec<String> = std::env::args().skip(2).collect();
@@ -112,7 +113,7 @@ pub(crate) fn play() -> Result<()> {
     }
 }
 
-/// Processor time of a process in seconds, and its largest resident size in bytes.
+/// Returns the CPU time of a process in seconds, and its peak resident size in bytes.
 fn usage(pid: u32) -> Result<(f64, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
@@ -184,7 +185,7 @@ fn measure(churn: &Churn, store: &Path) -> Result<()> {
     let taken = begun.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_secs(2));
     let (after, peak) = usage(recorder.id())?;
-    // Late ones: incoming connections that nobody took wait for some seconds.
+    // Wait for late events: incoming connections that nobody accepts stay open for some seconds.
     std::thread::sleep(Duration::from_secs(6));
     drop(children);
     let pid = rustix::process::Pid::from_raw(i32::try_from(recorder.id())?).context("no pid")?;
@@ -233,14 +234,14 @@ fn start_clients(churn: &Churn, port: &str) -> Result<Vec<Child>> {
     Ok(clients)
 }
 
-/// How many flows of the churn are in the record.
+/// The number of flows of the churn in the record.
 #[derive(Default)]
 struct Counted {
-    /// With the right owner: outgoing, incoming.
+    /// Flows with the right owner: outgoing, incoming.
     right: [u64; 2],
     wrong: u64,
     ownerless: u64,
-    /// Lost, as the record says itself.
+    /// Lost events, as reported in the record itself.
     lost: u64,
 }
 
@@ -279,7 +280,7 @@ struct Store {
     netstat: PathBuf,
 }
 
-/// Numbers without a pattern, always the same.
+/// A deterministic pseudorandom number generator.
 struct Random(u64);
 
 impl Random {
@@ -290,7 +291,7 @@ impl Random {
         self.0 % below
     }
 
-    /// Mostly small numbers, as some addresses and programs are met far more often than others.
+    /// Returns mostly small numbers, as some addresses and programs are far more common than others.
     fn skewed(&mut self, below: u64) -> u64 {
         let one = self.next(below);
         let two = self.next(below);
@@ -298,10 +299,10 @@ impl Random {
     }
 }
 
-/// A flow like those of everyday work; `first` is when it began.
+/// Creates a flow with typical values; `first` is when it began.
 fn made_up(random: &mut Random, process: Option<ProcessNumber>, first: i64) -> NewFlow {
     let outgoing = random.next(3) > 0;
-    // 200,000 foreign addresses, some far more often met.
+    // 200,000 foreign addresses, some of which are far more common.
     let host = random.skewed(200_000) as u32;
     let foreign = IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + host * 61));
     let high = 32_768 + random.next(28_000) as u16;
@@ -336,7 +337,7 @@ fn made_up(random: &mut Random, process: Option<ProcessNumber>, first: i64) -> N
 
 /// Runs the measurement.
 pub(crate) fn store() -> Result<()> {
-    // As the recorder does under load.
+    // The same batch size that the recorder uses under load.
     const BATCH: u64 = 5_000;
     let words = Store::parse_from(crate::task_arguments());
     ensure!(!words.store.exists(), "{} is there already", words.store.display());
@@ -351,7 +352,7 @@ pub(crate) fn store() -> Result<()> {
     for batch_at in (0..words.flows).step_by(BATCH as usize) {
         let mut batch = writer.batch()?;
         for at in batch_at..(batch_at + BATCH).min(words.flows) {
-            // A process makes some 20 flows, of one of 300 programs.
+            // A process has 20 flows, and runs one of 300 programs.
             if at % 20 == 0 {
                 let program = random.skewed(300);
                 let name = format!("program{program}").into_bytes();
@@ -404,9 +405,10 @@ pub(crate) fn store() -> Result<()> {
     Ok(())
 }
 
-/// Asks the store what people ask, five times each, and prints the medians.
+/// Runs typical queries on the store, five times each, and prints the medians.
 fn ask(words: &Store) -> Result<()> {
-    // Numbers of hosts as `skewed` makes them: the last are met once or never, the first more than a thousand times.
+    // Hosts with the distribution of `skewed`: the last ones occur at most once, the first ones more than a thousand
+    // times.
     let host = |number: u32| Ipv4Addr::from_bits(0x0b00_0000 + number * 61).to_string();
     let (rare, busy) = (host(150_001), host(100));
     let network = format!("{}/20", host(20_000));
@@ -485,7 +487,7 @@ struct Memory {
     store: PathBuf,
 }
 
-/// An event of the connection `number`, which no other has anything in common with.
+/// An event about the connection `number`, which has nothing in common with any other.
 fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let address = 0x0b00_0000 + number as u32 * 257;
@@ -528,7 +530,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
         },
         interface: 0,
         namespace: Fact::Known(4_026_531_840),
-        // Half of the incoming ones are never taken by a program.
+        // Half of the incoming connections are never accepted by a program.
         owner: if number.is_multiple_of(4) {
             Fact::Unknown(Why::NotYet)
         } else {
@@ -596,7 +598,7 @@ pub(crate) fn memory() -> Result<()> {
         }
     }
     peak("after three heartbeats")?;
-    // The store takes nothing while all of them end and as many again come and go.
+    // The store accepts nothing while all of them end, and as many others are opened and closed.
     for number in 0..2 * words.open {
         if number >= words.open {
             recorder.observe(&strange(EventKind::Opened, number, now), &mut describe);

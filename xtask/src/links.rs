@@ -1,11 +1,11 @@
-//! Links in the repository's documents lead to files that are there.
+//! Checks that links in the repository's documents refer to existing files.
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// Every Markdown file, without what is built or fetched.
+    /// Collects all Markdown files, except for build output and downloads.
     fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -18,7 +18,7 @@ mod tests {
         }
     }
 
-    /// The targets of `[text](target)` that are no addresses.
+    /// Returns the targets of `[text](target)` that are not URLs.
     fn links(text: &str) -> Vec<&str> {
         let mut found = Vec::new();
         let mut fenced = false;
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(broken, [] as [String; 0]);
     }
 
-    /// Placeholders are listed in one place, and are in no file that the page does not name.
+    /// Placeholders are listed in one place, and do not occur in files that are not listed there.
     #[test]
     fn placeholder_files_are_all_named_on_their_page() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -1,8 +1,8 @@
-//! Which module or crate uses which, and what is wrong with it.
+//! The graph of which module or crate uses which, and the problems in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Uses between the members of one scope, each with the first place that shows it.
+/// The uses between the members of a scope, each with the first place where it occurs.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     members: BTreeSet<String>,
@@ -10,7 +10,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// The graph of crates with their dependencies.
+    /// Builds the graph of crates with their dependencies.
     pub(super) fn between_crates<'a>(crates: impl IntoIterator<Item = (&'a String, &'a BTreeSet<String>)>) -> Graph {
         let mut graph = Graph::default();
         for (name, dependencies) in crates {
@@ -22,12 +22,12 @@ impl Graph {
         graph
     }
 
-    /// Adds a member, whether or not it uses or is used.
+    /// Adds a member, even if it neither uses another one nor is used.
     pub(super) fn add_member(&mut self, name: &str) {
         self.members.insert(name.to_owned());
     }
 
-    /// Adds that `user` uses `used`, as seen at `place`. A member's use of itself is none.
+    /// Adds that `user` uses `used` at `place`. A member's use of itself is ignored.
     pub(super) fn add_use(&mut self, user: &str, used: &str, place: &str) {
         if user != used {
             let key = (user.to_owned(), used.to_owned());
@@ -35,7 +35,7 @@ impl Graph {
         }
     }
 
-    /// One line about a cycle, with what makes it.
+    /// Describes a cycle in one line, with the uses that cause it.
     pub(super) fn describe(&self, scope: &str, cycle: &[String]) -> String {
         let within = |(user, used): &&(String, String)| cycle.contains(user) && cycle.contains(used);
         let places: Vec<String> = self
@@ -47,7 +47,7 @@ impl Graph {
         format!("{scope}: a cycle of {}: {}", cycle.join(", "), places.join("; "))
     }
 
-    /// What contradicts `order`, the layers from the bottom up.
+    /// Returns the uses that violate `order`, which contains the layers from the bottom up.
     pub(super) fn breaches(&self, scope: &str, order: &[Vec<String>]) -> Vec<String> {
         let mut problems = Vec::new();
         let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -78,7 +78,7 @@ impl Graph {
         problems
     }
 
-    /// Groups of members that reach each other, each in the order of names.
+    /// Returns the groups of members that can reach each other, each ordered by name.
     pub(super) fn cycles(&self) -> Vec<Vec<String>> {
         let reached: BTreeMap<&str, BTreeSet<&str>> = self
             .members
@@ -95,7 +95,7 @@ impl Graph {
         found.into_iter().collect()
     }
 
-    /// Everything that `name` uses, directly or through others.
+    /// Returns everything that `name` uses, directly or indirectly.
     fn reached_from<'a>(&'a self, name: &'a str) -> BTreeSet<&'a str> {
         let mut reached = BTreeSet::new();
         let mut open = vec![name];

@@ -1,4 +1,4 @@
-//! The modules of one crate and the paths in them.
+//! Finds the modules of a crate and the paths used in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,37 +9,37 @@ use syn::{Attribute, Item, ItemMod, UseTree};
 
 use super::graph::Graph;
 
-/// The path of a module below the crate's root: `["linux", "sockets"]`; empty for the root.
+/// The path of a module from the root of the crate: `["linux", "sockets"]`; empty for the root.
 type Module = Vec<String>;
 
-/// Names that a module re-exports or imports may lead on to others; more steps than this are a cycle.
+/// The maximum number of re-exports and imports that are followed for a name; more are a cycle.
 const MOST_STEPS: usize = 8;
 
-/// The modules of a crate, and what each of them names.
+/// The modules of a crate, and the paths that each of them uses.
 #[derive(Debug, Default)]
 pub(super) struct Crate {
-    /// Its name as a path begins with it: `netstat_model`.
+    /// The name of the crate as used in paths: `netstat_model`.
     name: String,
     title: String,
     modules: BTreeSet<Module>,
-    /// Where a name that a module imports comes from: (module, name) to a path below the root.
+    /// What the names that a module imports refer to: (module, name) to a path from the root.
     imports: BTreeMap<(Module, String), Vec<String>>,
-    /// Paths below the root as they are written, each with the module that names it.
+    /// The paths from the root as written, each with the module that uses it.
     paths: Vec<(Module, Vec<String>)>,
 }
 
 impl Crate {
-    /// Reads every source file below `directory`.
+    /// Reads every source file in `directory`.
     ///
     /// # Errors
-    /// When a file cannot be read or is not Rust.
+    /// Returns an error if a file cannot be read or is not valid Rust.
     pub(super) fn read(name: &str, directory: &Path) -> anyhow::Result<Crate> {
         let mut files = Vec::new();
         collect(directory, &mut Vec::new(), &mut files)?;
         Crate::parse(name, files)
     }
 
-    /// As [`Crate::read`], of files by the names of their directories and themselves: `["linux", "mod.rs"]`.
+    /// Like [`Crate::read`], for files given by their path components: `["linux", "mod.rs"]`.
     fn parse(name: &str, files: Vec<(Vec<String>, String)>) -> anyhow::Result<Crate> {
         let mut sources = Vec::new();
         let mut test_only: BTreeSet<Module> = BTreeSet::new();
@@ -64,7 +64,7 @@ impl Crate {
         };
         code.modules = sources.iter().map(|(module, _)| module.clone()).collect();
         code.modules.insert(Module::new());
-        // All modules must be known before a path can be told from a name.
+        // All modules must be known before modules can be distinguished from other names in a path.
         for (module, file) in &sources {
             let mut inline = Inline {
                 at: module.clone(),
@@ -82,7 +82,7 @@ impl Crate {
         Ok(code)
     }
 
-    /// The graph of each set of sibling modules: `CRATE`, `CRATE/module`, ...
+    /// Returns the graph of each set of sibling modules: `CRATE`, `CRATE/module`, ...
     pub(super) fn scopes(&self) -> BTreeMap<String, Graph> {
         let mut scopes: BTreeMap<String, Graph> = BTreeMap::new();
         let scope = |parent: &[String]| {
@@ -109,7 +109,7 @@ impl Crate {
         scopes
     }
 
-    /// The module in which what a path names is defined, as far as it can be followed through imports.
+    /// Returns the module that defines what a path refers to, as far as imports can be followed.
     fn resolve(&self, path: &[String], steps: usize) -> Module {
         let known = (0..=path.len()).rev().find(|&end| self.modules.contains(&path[..end]));
         let (module, rest) = path.split_at(known.unwrap_or(0));
@@ -125,14 +125,15 @@ impl Crate {
         module.to_vec()
     }
 
-    /// The path below the root that `segments`, written in `module`, mean; `None` for other crates and local names.
+    /// Returns the path from the root that `segments`, written in `module`, refers to; `None` for other crates and
+    /// local names.
     fn absolute(&self, module: &[String], segments: &[String]) -> Option<Vec<String>> {
         let (first, rest) = segments.split_first()?;
         let mut path = match first.as_str() {
             "crate" => Vec::new(),
             "self" => module.to_vec(),
             "super" => module.split_last()?.1.to_vec(),
-            // The program's own library.
+            // The library of the program itself.
             name if name == self.name => Vec::new(),
             name if self.modules.contains(&below(module, name)) => below(module, name),
             _ => return None,
@@ -154,7 +155,7 @@ impl Crate {
     }
 }
 
-/// Reads the files below `directory`, in no particular order.
+/// Reads the files in `directory`, in no particular order.
 fn collect(directory: &Path, at: &mut Vec<String>, files: &mut Vec<(Vec<String>, String)>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
     for entry in entries {
@@ -174,7 +175,7 @@ fn collect(directory: &Path, at: &mut Vec<String>, files: &mut Vec<(Vec<String>,
     Ok(())
 }
 
-/// The module that a file holds. `main.rs` beside a library is a module of its own.
+/// Returns the module that a file contains. `main.rs` next to a library is a module of its own.
 fn module_of(path: &[String]) -> Module {
     let mut module = path.to_vec();
     match module.pop().as_deref().and_then(|file| file.strip_suffix(".rs")) {
@@ -201,7 +202,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Finds modules that are written inside a file.
+/// Finds modules that are defined inside a file.
 struct Inline<'a> {
     at: Module,
     found: &'a mut BTreeSet<Module>,
@@ -219,7 +220,7 @@ impl<'ast> Visit<'ast> for Inline<'_> {
     }
 }
 
-/// Notes the imports and paths of a file.
+/// Collects the imports and paths of a file.
 struct Reader<'a> {
     at: Module,
     code: &'a mut Crate,
@@ -260,14 +261,14 @@ impl Reader<'_> {
         self.code.note(&self.at, &segments);
     }
 
-    /// Notes the paths among the tokens of a macro call, which is not parsed.
+    /// Collects the paths among the tokens of a macro call, which is not parsed.
     fn read_tokens(&mut self, text: &str) {
-        // Tokens are printed with single spaces or none around `::`.
+        // Tokens are printed with at most one space around `::`.
         for (at, _) in text.match_indices("::") {
             let before = text[..at].trim_end();
             let begin = before.rfind(|letter: char| !is_name(letter)).map_or(0, |at| at + 1);
             let first = &before[begin..];
-            // In the middle of a path.
+            // This is in the middle of a path.
             if first.is_empty() || before[..begin].trim_end().ends_with("::") {
                 continue;
             }
@@ -328,7 +329,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    // Visibility is not a use: `pub(in crate::a)`.
+    // A visibility such as `pub(in crate::a)` is not a use.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -366,7 +367,7 @@ mod tests {
             .collect()
     }
 
-    /// A tree in which `a` uses `b`, and `b` holds `text`.
+    /// A tree in which `a` uses `b`, and `b` contains `text`.
     fn with_back_arrow(text: &str) -> Vec<String> {
         problems(&[
             ("lib.rs", "mod a; mod b; pub use a::Thing;"),

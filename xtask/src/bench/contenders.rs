@@ -1,4 +1,4 @@
-//! What is measured: this project's program, the floors, and the peers found on the machine.
+//! The commands that are measured: this project's program, the floors, and comparable programs on the machine.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,60 +6,60 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Whose program it is.
+/// The origin of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// This project's.
     Ours,
-    /// A floor: no program can be quicker on the same interface.
+    /// A floor: no program can be faster with the same kernel interface.
     Floor,
     /// Another project's.
     Peer,
 }
 
-/// Which question a command answers; only answers to the same question are compared.
+/// The question that a command answers. Only commands that answer the same question are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// All TCP and UDP sockets.
     List,
-    /// The same, each with its process.
+    /// The same, with the process of each.
     Owners,
-    /// A part of that, so compared with nothing but the floor.
+    /// A part of the list, which is compared only with the floor.
     Part,
 }
 
-/// One command.
+/// A command to be measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
-    /// How it is called in the tables: unique.
+    /// The unique label in the tables.
     pub label: &'static str,
-    /// The command's words; the first is an absolute path.
+    /// The command line; the first element is an absolute path.
     pub words: Vec<OsString>,
     pub whose: Whose,
     pub question: Question,
 }
 
-/// The label of the floor that every time is divided by.
+/// The label of the floor that all times are divided by.
 pub(crate) const DUMP_FLOOR: &str = "dump floor";
-/// The label of the owners' floor.
+/// The label of the floor for lists with owners.
 pub(crate) const ITERATOR_FLOOR: &str = "iterator floor";
-/// The peer that a list is compared with, and the one that a list with owners is.
+/// The programs that a list and a list with owners are compared with.
 pub(crate) const SS_LIST: &str = "ss -tuan";
 pub(crate) const SS_OWNERS: &str = "ss -tuanp";
 
-/// What takes part, and what does not and why.
+/// The commands that take part, and those that do not, with the reason.
 pub(crate) struct Field {
     pub contenders: Vec<Contender>,
-    /// Name and version of each program.
+    /// The name and version of each program.
     pub versions: Vec<String>,
-    /// Floors and peers that are not there.
+    /// The floors and other programs that are not available.
     pub missing: Vec<String>,
 }
 
-/// Gathers the field around our program at `ours`, with the owners' floor where it was built.
+/// Collects the commands to compare with the program at `ours`, including the floor for owners if it was built.
 ///
 /// # Errors
-/// Our program does not run.
+/// Returns an error if the program cannot be run.
 pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool) -> Result<Field> {
     let mut field = Field {
         contenders: Vec::new(),
@@ -78,7 +78,7 @@ pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool
     field.versions.push(version);
     field.add("netstat -an", ours, &["-an"], Whose::Ours, Question::List);
     field.add("netstat -ano", ours, &["-ano"], Whose::Ours, Question::Owners);
-    // Where the ways to the owners can be chosen, each one is shown.
+    // If the method of finding owners can be chosen, each one is measured.
     if help(ours).contains("--owners") {
         field.add(
             "netstat -ano --owners ebpf",
@@ -102,7 +102,7 @@ pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool
         Whose::Ours,
         Question::Part,
     );
-    // Formats and filters: of the same list, or of a part of it.
+    // Formats and filters, for the same list or a part of it.
     for (label, words) in [
         ("netstat -an --json", &["-an", "--json"][..]),
         ("netstat -an --csv", &["-an", "--csv"]),
@@ -139,7 +139,7 @@ impl Field {
             }
             None => self.missing.push("ss".into()),
         }
-        // Our own program has the same name, so the words of its version decide.
+        // Our own program has the same name, so look at the output of `--version`.
         let net_tools = ["/usr/bin/netstat", "/bin/netstat"]
             .iter()
             .map(PathBuf::from)
@@ -169,7 +169,7 @@ impl Field {
     }
 }
 
-/// The program called `name` in the directories of `PATH` and those of the administrator.
+/// Returns the program called `name` in the directories in `PATH` and those for administrators.
 fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -198,7 +198,7 @@ fn help(program: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// `lsof -v` tells its revision in the midst of a text on stderr.
+/// Returns the revision of lsof, which `lsof -v` prints within a text on stderr.
 fn lsof_version(lsof: &Path) -> String {
     let text = ask(lsof, "-v")
         .map(|output| String::from_utf8_lossy(&output.stderr).into_owned())

@@ -1,4 +1,4 @@
-//! The loads: how many sockets in how many processes, and their making.
+//! The loads: how many sockets in how many processes, and how to create them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,14 +8,14 @@ use anyhow::{Context, Result, ensure};
 use super::machine;
 use crate::load::Amounts;
 
-/// How the sockets are spread.
+/// How the sockets are distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// In a few large processes.
     Few,
-    /// In many processes of some 200 sockets, at most 1,000 of them.
+    /// In many processes with about 200 sockets each, at most 1,000 processes.
     Many,
-    /// In many processes, beside others that hold plain descriptors only.
+    /// In many processes, in addition to others that hold only plain descriptors.
     Descriptors,
 }
 
@@ -29,17 +29,17 @@ impl Shape {
     }
 }
 
-/// The sockets of the load with plain descriptors, those descriptors, and the processes that hold them.
+/// The number of sockets in the load with plain descriptors, of these descriptors, and of the processes that hold them.
 const DESCRIPTOR_LOAD: (u64, u64, u64) = (10_000, 1_000_000, 200);
 
-/// One load to be made.
+/// A load to be created.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub shape: Shape,
     pub amounts: Amounts,
 }
 
-/// The loads of the given sizes; the short form leaves the few large processes and the plain descriptors out.
+/// Returns the loads of the given sizes. The short form omits the few large processes and the plain descriptors.
 pub(crate) fn plans(sizes: &[u64], short: bool) -> Vec<Plan> {
     let short_sizes = [1_000, 10_000];
     let sizes = if short { &short_sizes[..] } else { sizes };
@@ -79,7 +79,7 @@ fn plan(shape: Shape, size: u64) -> Plan {
 }
 
 impl Plan {
-    /// What the load is to be, in words.
+    /// Returns a description of the load.
     pub(crate) fn title(&self) -> String {
         let sockets = thousands(self.amounts.sockets());
         let processes = self.amounts.processes;
@@ -93,12 +93,12 @@ impl Plan {
         }
     }
 
-    /// Where the load is on the plot: its sockets.
+    /// Returns the position of the load on the plot, which is its number of sockets; `None` if it is not shown.
     pub(crate) fn on_plot(&self) -> Option<u64> {
         (self.shape == Shape::Many).then(|| self.amounts.sockets())
     }
 
-    /// Why the machine has no room for it.
+    /// Returns why the machine does not have the resources for it; `None` if it does.
     pub(crate) fn no_room(&self) -> Option<String> {
         let amounts = &self.amounts;
         machine::no_room(
@@ -109,25 +109,26 @@ impl Plan {
     }
 }
 
-/// A load that is up; dropping it takes it down.
+/// A running load, which is stopped on drop.
 pub(crate) struct Load {
     child: Child,
-    /// What it said when it was up.
+    /// What it printed when it was complete.
     pub ready: String,
-    /// How many processes hold the sockets: more than planned where the limit on open files asks for it.
+    /// The number of processes that hold the sockets: more than planned if the limit on open files requires it.
     pub processes: u64,
 }
 
 impl Load {
-    /// Starts `load` in a network namespace of its own and waits until it is up.
+    /// Starts a load in a new network namespace and waits until it is complete.
     ///
     /// # Errors
-    /// `unshare` is missing or refused, or the load fails; it says why on stderr.
+    /// Returns an error if `unshare` is missing or refused, or the load fails, in which case it prints the reason on
+    /// stderr.
     pub(crate) fn start(plan: &Plan) -> Result<Load> {
         let root = rustix::process::geteuid().is_root();
         let amounts = &plan.amounts;
         let child = Command::new("unshare")
-            // Without --fork, the process keeps its id and becomes the load.
+            // Without --fork, the process keeps its id when it executes the load.
             .arg(if root { "-n" } else { "-Urn" })
             .arg(std::env::current_exe()?)
             .arg("load")
@@ -161,15 +162,15 @@ impl Load {
         Ok(load)
     }
 
-    /// The process whose network namespace holds the load.
+    /// Returns the id of the process whose network namespace contains the load.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Takes the load down and waits for its end.
+    /// Stops the load and waits until it has ended.
     ///
     /// # Errors
-    /// The load had failed meanwhile, so that the figures cannot be trusted.
+    /// Returns an error if the load had failed in the meantime, which invalidates the measurements.
     pub(crate) fn end(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         let status = self.child.wait()?;
@@ -181,17 +182,17 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // It has ended already when `end` was called; else this is the way out after an error.
+        // It has already ended if `end` was called; otherwise, this is the cleanup after an error.
         let _ = self.child.wait();
     }
 }
 
-/// The number of processes in the words `... UDP in 4 processes; ...`.
+/// Parses the number of processes in `... UDP in 4 processes; ...`.
 fn processes_in(ready: &str) -> Option<u64> {
     ready.split_once("UDP in ")?.1.split(' ').next()?.parse().ok()
 }
 
-/// `1000`, `1k`, `1M` as a number.
+/// Parses a number such as `1000`, `1k`, `1M`.
 pub(crate) fn parse_size(word: &str) -> Result<u64, String> {
     let (digits, factor) = match word.trim_end_matches(['k', 'K', 'm', 'M']) {
         digits if digits.len() == word.len() => (digits, 1),
@@ -208,7 +209,7 @@ pub(crate) fn parse_size(word: &str) -> Result<u64, String> {
     }
 }
 
-/// A number with commas between the thousands.
+/// Formats a number with thousands separators.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,22 +1,23 @@
-//! What the figures were taken on, and what it has room for.
+//! The machine on which the measurements were made, and the resources it has.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// Kernel memory of one TCP socket with its file, inode and directory entry: 3.4 KiB measured at 1,000,000, rounded up.
+/// The kernel memory of a TCP socket with its file, inode and directory entry: 3.4 KiB, measured with 1,000,000 of
+/// them, rounded up.
 const BYTES_PER_SOCKET: u64 = 4096;
-/// The same of an open `/dev/null`: `struct file` alone.
+/// The kernel memory of an open `/dev/null`: only a `struct file`.
 const BYTES_PER_DESCRIPTOR: u64 = 512;
-/// Memory of one worker process.
+/// The memory of a worker process.
 const BYTES_PER_PROCESS: u64 = 1 << 20;
-/// What is to stay free: the commands need memory, too, and so does the machine.
+/// The memory that must stay free, for the commands and the rest of the machine.
 const SPARE_BYTES: u64 = 1 << 30;
-/// Descriptors that are to stay free in the whole system.
+/// The number of descriptors that must stay free in the whole system.
 const SPARE_FILES: u64 = 20_000;
 
-/// Lines that describe the machine: hardware, system, toolchain, what was built.
+/// Describes the machine in lines of text: hardware, system, toolchain, and the commit that was built.
 pub(crate) fn describe(versions: &[String]) -> Vec<String> {
     let unknown = || "unknown".to_owned();
     let name = rustix::system::uname();
@@ -53,7 +54,7 @@ pub(crate) fn describe(versions: &[String]) -> Vec<String> {
     ]
 }
 
-/// Why there is no room for so much load, if there is none.
+/// Returns why the machine does not have the resources for a load; `None` if it does.
 pub(crate) fn no_room(sockets: u64, descriptors: u64, processes: u64) -> Option<String> {
     let needed =
         sockets * BYTES_PER_SOCKET + descriptors * BYTES_PER_DESCRIPTOR + processes * BYTES_PER_PROCESS + SPARE_BYTES;
@@ -66,7 +67,7 @@ pub(crate) fn no_room(sockets: u64, descriptors: u64, processes: u64) -> Option<
             available >> 20
         ));
     }
-    // fs.file-nr: allocated, free, maximum. The right to administer the system lifts the maximum, but not wisely.
+    // fs.file-nr: allocated, free, maximum. CAP_SYS_ADMIN may exceed the maximum, but should not.
     let text = fs::read_to_string("/proc/sys/fs/file-nr").ok()?;
     let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let (used, most) = (*numbers.first()?, *numbers.get(2)?);
@@ -74,7 +75,7 @@ pub(crate) fn no_room(sockets: u64, descriptors: u64, processes: u64) -> Option<
     (most.saturating_sub(used) < files).then(|| format!("needs {files} open files, fs.file-max leaves {}", most - used))
 }
 
-/// A line of `/proc/meminfo` in bytes.
+/// Returns a value in `/proc/meminfo` in bytes.
 fn memory(name: &str) -> Result<u64> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let line = text
@@ -85,7 +86,7 @@ fn memory(name: &str) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// The value of the first line `key = value` or `key: value` of a file, without quotes.
+/// Returns the value in the first line `key = value` or `key: value` of a file, without quotes.
 fn field(path: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -96,7 +97,8 @@ fn field(path: &str, key: &str) -> Option<String> {
     )
 }
 
-/// The other processes and the descriptors they hold: work for every command that looks for owners.
+/// Returns the number of other processes and of their descriptors, which every command that searches for owners must
+/// process.
 fn others() -> (u64, u64) {
     let own = std::process::id();
     let (mut processes, mut descriptors) = (0, 0);
@@ -125,7 +127,7 @@ fn answer(program: &str, words: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The commit that was built, marked when the tree differs from it.
+/// Returns the commit that was built, with a mark if the working tree differs from it.
 fn commit() -> Option<String> {
     let commit = answer("git", &["rev-parse", "--short=10", "HEAD"])?;
     let changed = !answer("git", &["status", "--porcelain", "--untracked-files=no"])?.is_empty();

@@ -1,7 +1,8 @@
-//! One measured run of one command.
+//! Measures one run of a command.
 //!
-//! A small process of its own (`bench-run`) joins the load's network namespace, starts the command, drains its output
-//! and takes the kernel's figures. It measures one command only, so that "the children's" figures are that command's.
+//! A separate small process (`bench-run`) enters the network namespace of the load, starts the command, drains its
+//! output and reads the kernel's resource usage counters. It measures only one command, so that the usage of its
+//! children is that of the command.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,23 +20,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// How much of the command's stderr is kept for a message.
+/// The maximum number of bytes of the command's stderr that are kept for a message.
 const COMPLAINT: usize = 400;
 
-/// What one run took.
+/// The measurements of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
-    /// From the start to the end of the process.
+    /// The time from the start to the end of the process.
     pub wall: Duration,
-    /// Processor time in the program, all threads and children.
+    /// The CPU time in user mode, of all threads and children.
     pub user: Duration,
-    /// Processor time in the kernel.
+    /// The CPU time in kernel mode.
     pub system: Duration,
-    /// Peak resident memory in KiB (`ru_maxrss`). Not below the measuring process's own some 2 to 3 MiB.
+    /// The peak resident memory in KiB (`ru_maxrss`). At least that of the measuring process, which is 2 to 3 MiB.
     pub peak_kib: u64,
-    /// Bytes of its stdout.
+    /// The number of bytes on its stdout.
     pub bytes: u64,
-    /// Lines of its stdout.
+    /// The number of lines on its stdout.
     pub lines: u64,
     /// How it ended.
     pub end: End,
@@ -50,14 +51,14 @@ pub(crate) enum End {
     Status(i32),
     /// By this signal.
     Signal(i32),
-    /// Ended by force, as it took longer than the limit.
+    /// Killed, because it exceeded the time limit.
     OverLimit,
 }
 
-/// Measures `words` in the namespaces of process `join` (this process's own without one).
+/// Measures the command line `words` in the namespaces of process `join`, or in the current ones if that is `None`.
 ///
 /// # Errors
-/// The measuring process fails; a failure of the command itself is in [`Run::end`].
+/// Returns an error if the measuring process fails; a failure of the command is reported in [`Run::end`].
 pub(crate) fn measure(words: &[OsString], join: Option<u32>, limit: Duration) -> Result<Run> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bench-run").arg("--limit").arg(limit.as_secs().to_string());
@@ -75,7 +76,7 @@ pub(crate) fn measure(words: &[OsString], join: Option<u32>, limit: Duration) ->
 }
 
 impl Run {
-    /// The line in which the measuring process answers.
+    /// Formats the line in which the measuring process reports its result.
     fn line(&self) -> String {
         let (kind, code) = match self.end {
             End::Status(code) => ("status", code),
@@ -138,10 +139,10 @@ struct Options {
     command: Vec<OsString>,
 }
 
-/// The measuring process.
+/// Runs the measuring process.
 ///
 /// # Errors
-/// The namespace cannot be joined or the command not started.
+/// Returns an error if the namespace cannot be entered or the command cannot be started.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
     if let Some(process) = options.join {
@@ -154,7 +155,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Moves this process into the network namespace of another, through its user namespace where that is another one.
+/// Moves this process into the network namespace of another one, through the other's user namespace if that is
+/// different.
 fn join(process: u32) -> Result<()> {
     let directory = format!("/proc/{process}/ns");
     if std::fs::read_link(format!("{directory}/user"))? != std::fs::read_link("/proc/self/ns/user")? {
@@ -168,7 +170,7 @@ fn join(process: u32) -> Result<()> {
     )?)
 }
 
-/// Starts the command, drains what it writes and takes its figures.
+/// Starts the command, drains its output and measures it.
 fn observe(words: &[OsString], limit: Duration) -> Result<Run> {
     let (name, arguments) = words.split_first().context("no command")?;
     let mut command = Command::new(name);
@@ -240,7 +242,7 @@ fn observe(words: &[OsString], limit: Duration) -> Result<Run> {
     })
 }
 
-/// What came out of the command so far.
+/// The output of the command so far.
 struct Drain {
     buffer: Box<[u8]>,
     bytes: u64,
@@ -250,7 +252,7 @@ struct Drain {
 
 impl Drain {
     fn new() -> Drain {
-        // A pipe holds 64 KiB.
+        // The capacity of a pipe.
         Drain {
             buffer: vec![0; 64 * 1024].into(),
             bytes: 0,

@@ -1,4 +1,5 @@
-//! `bench`: makes loads of sockets, measures our program, the floors and the peers beside each other, shows a table.
+//! `bench`: creates loads of sockets, measures this program, the floors and comparable programs side by side, and
+//! prints a table.
 
 mod contenders;
 mod loads;
@@ -59,18 +60,18 @@ struct Options {
     write: bool,
 }
 
-/// How often and how long.
+/// How often and for how long commands are run.
 struct Patience {
     repeats: u32,
     limit: Duration,
-    /// A command that has run for this long under a load is not run again under it.
+    /// The total time after which a command is not run again under the same load.
     budget: Duration,
 }
 
-/// Runs the chore.
+/// Runs the task.
 ///
 /// # Errors
-/// No namespace can be made, our program does not build or run, a file cannot be written.
+/// Returns an error if no namespace can be created, the program cannot be built or run, or a file cannot be written.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
     let (repeats, idle_repeats, limit, budget) = if options.short {
@@ -111,7 +112,7 @@ pub(crate) fn run() -> Result<()> {
         limit,
         budget,
     };
-    // Commands that once were over the limit are not tried with more sockets of the same kind of load.
+    // Commands that exceeded the limit once are not run with more sockets in the same kind of load.
     let mut hopeless: HashSet<(&'static str, &'static str)> = HashSet::new();
     for mut plan in loads::plans(&options.sizes, options.short) {
         if let Some(why) = plan.no_room() {
@@ -143,7 +144,7 @@ pub(crate) fn run() -> Result<()> {
     show(&options, &report)
 }
 
-/// Prints the tables and writes the files that were asked for.
+/// Prints the tables and writes the requested files.
 fn show(options: &Options, report: &Report) -> Result<()> {
     println!(
         "{}",
@@ -172,7 +173,7 @@ fn show(options: &Options, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Builds our program and says where it is.
+/// Builds the program and returns its path.
 fn build() -> Result<PathBuf> {
     if cfg!(debug_assertions) {
         eprintln!("bench: a build without optimisation; its figures mean nothing");
@@ -180,7 +181,7 @@ fn build() -> Result<PathBuf> {
     cargo_build(&["--package", "netstat"], "netstat")
 }
 
-/// Builds the owners' floor, an example of `netstat-os`, where the tree has it.
+/// Builds the floor for owners, an example of `netstat-os`, if it is in the source tree.
 fn build_iterator_floor() -> Result<Option<PathBuf>> {
     let (package, example) = ("netstat-os", "iterator_floor");
     if !root()?
@@ -200,13 +201,13 @@ fn build_iterator_floor() -> Result<Option<PathBuf>> {
     .map(Some)
 }
 
-/// The owners' floor that an earlier run built.
+/// Returns the floor for owners that an earlier run built.
 fn built_iterator_floor() -> Result<Option<PathBuf>> {
     let program = std::env::current_exe()?.with_file_name("examples/iterator_floor");
     Ok(program.is_file().then_some(program))
 }
 
-/// Builds in the way that this program was built; `product` lies beside it.
+/// Builds with the same profile as this program; `product` is in the same directory.
 fn cargo_build(what: &[&str], product: &str) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()?).args(["build", "--quiet"]).args(what);
@@ -222,14 +223,14 @@ fn cargo_build(what: &[&str], product: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The workspace's directory.
+/// Returns the directory of the workspace.
 fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the workspace's directory")
 }
 
-/// Runs all commands in turn, again and again.
+/// Runs all commands in turn, repeatedly.
 fn compete(
     contenders: &[Contender],
     load: Option<&Load>,

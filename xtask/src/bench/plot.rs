@@ -1,4 +1,4 @@
-//! The plot: time over sockets, both axes logarithmic, as an SVG that needs no script and no font of its own.
+//! Draws the plot of time over sockets, with logarithmic axes, as an SVG without scripts or embedded fonts.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use super::report::{Entry, Figures, Report};
 
 const WIDTH: f64 = 980.0;
 const HEIGHT: f64 = 540.0;
-/// The field of the plot: left, top, right, bottom.
+/// The plot area: left, top, right, bottom.
 const FIELD: (f64, f64, f64, f64) = (76.0, 52.0, 640.0, 478.0);
-/// Height of a line of the legend.
+/// The height of a line in the legend.
 const LINE: f64 = 22.0;
 
-/// Colours that keep their contrast on white and on near-black, in the order in which the commands are measured: a
-/// program's list and its list with owners share one and differ by their dashes.
+/// Colors with sufficient contrast on white and on near-black, in the order in which the commands are measured. A
+/// program's list and its list with owners have the same color and differ in their dashes.
 const OURS: [&str; 5] = ["#d9480f", "#d9480f", "#e8890c", "#a15c07", "#c2255c"];
 const PEERS: [&str; 5] = ["#1c7ed6", "#1c7ed6", "#2f9e44", "#2f9e44", "#9c36b5"];
 const FLOORS: [&str; 2] = ["#868e96", "#868e96"];
 
-/// One command's line.
+/// The line of a command.
 struct Series {
     label: &'static str,
     colour: &'static str,
     width: f64,
     dashes: &'static str,
-    /// Sockets, time, and whether that time is only the limit at which it was ended.
+    /// The number of sockets, the time, and whether that is only the limit at which the command was killed.
     points: Vec<(u64, Duration, bool)>,
 }
 
-/// Draws the groups that have a place on the plot. Without two sizes there is nothing to draw but the frame.
+/// Draws the groups that have a position on the plot. With fewer than two sizes, only the frame is drawn.
 pub(crate) fn draw(report: &Report) -> String {
     let series = series(report);
     let points = || series.iter().flat_map(|one| &one.points);
@@ -80,21 +80,21 @@ fn series(report: &Report) -> Vec<Series> {
             }
         }
     }
-    // The legend reads from slow to quick, as the lines lie at the right.
+    // The legend is ordered from slow to fast, like the right ends of the lines.
     all.sort_by_key(|one| std::cmp::Reverse(one.points.last().map(|point| (point.0, point.1))));
     all
 }
 
 /// A logarithmic axis of whole decades.
 struct Axis {
-    /// Exponents of ten at both ends.
+    /// The exponents of ten at both ends.
     decades: (i32, i32),
-    /// Where they lie.
+    /// The positions of both ends.
     ends: (f64, f64),
 }
 
 impl Axis {
-    /// The decades around all `values` (which are positive), from place `from` to place `to`.
+    /// Creates the axis for `values` (which are positive), from position `from` to position `to`.
     fn around(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Axis {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for exponent in values.map(f64::log10).filter(|exponent| exponent.is_finite()) {
@@ -104,7 +104,7 @@ impl Axis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // A hair's breadth, so that 999.999 does not open a decade of its own.
+        // A small tolerance, so that 999.999 does not add another decade.
         let low = (low + 1e-6).floor() as i32;
         let high = ((high - 1e-6).ceil() as i32).max(low + 1);
         Axis {
@@ -154,7 +154,7 @@ fn grid(svg: &mut String, x: &Axis, y: &Axis) {
 }
 
 impl Series {
-    /// The line of a command that is the `place`th of its party.
+    /// Creates the line of a command that is the `place`th of its origin.
     fn new(entry: &Entry, place: usize, point: (u64, Duration, bool)) -> Series {
         let (colours, width): (&[&str], f64) = match entry.whose {
             Whose::Ours => (&OURS, 3.0),
@@ -178,7 +178,7 @@ impl Series {
     }
 }
 
-/// Draws one line, its points, and its name in the `row`th line of the legend.
+/// Draws a line, its points, and its name in the `row`th line of the legend.
 fn line(svg: &mut String, series: &Series, row: usize, x: &Axis, y: &Axis) {
     let Series {
         label,
@@ -193,7 +193,7 @@ fn line(svg: &mut String, series: &Series, row: usize, x: &Axis, y: &Axis) {
         let (px, py) = (x.place(*sockets as f64), y.place(time.as_secs_f64() * 1e3));
         let _ = write!(path, "{}{px:.1} {py:.1}", if index == 0 { 'M' } else { 'L' });
         if *over {
-            // An arrow upwards: it would have taken longer.
+            // An upward arrow, because it would have taken longer.
             let _ = write!(
                 marks,
                 r#"<path fill="{colour}" d="M{px:.1} {:.1}l6 12h-12z"/>"#,

@@ -1,4 +1,4 @@
-//! The figures and their tables.
+//! The measurements and their tables.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,29 +9,29 @@ use super::contenders::{DUMP_FLOOR, ITERATOR_FLOOR, Question, SS_LIST, SS_OWNERS
 use super::loads::thousands;
 use super::measure::{End, Run};
 
-/// The runs of one command under one load, summed up.
+/// A summary of the runs of one command under one load.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub runs: usize,
-    /// Median wall time.
+    /// The median wall-clock time.
     pub median: Duration,
-    /// Shortest wall time.
+    /// The shortest wall-clock time.
     pub least: Duration,
-    /// Mean processor time in the program. A mean, as the kernel knows the split between the two only by its ticks, so
-    /// that a single short run has often all of it on one side.
+    /// The mean CPU time in user mode. This is a mean because the kernel splits the CPU time only in units of clock
+    /// ticks, so that a single short run often has all of it on one side.
     pub user: Duration,
-    /// Mean processor time in the kernel.
+    /// The mean CPU time in kernel mode.
     pub system: Duration,
-    /// Highest peak of resident memory, KiB.
+    /// The highest peak of resident memory in KiB.
     pub peak_kib: u64,
-    /// Fewest lines printed.
+    /// The smallest number of lines printed.
     pub lines: u64,
-    /// The exit status of runs that printed something and yet failed.
+    /// The exit status of runs that failed although they printed something.
     pub failed: Option<i32>,
 }
 
 impl Summary {
-    /// Sums up `runs`, of which there is at least one (all figures are zero without).
+    /// Summarizes `runs`, which should not be empty (all values are zero otherwise).
     pub(crate) fn of(runs: &[Run]) -> Summary {
         Summary {
             runs: runs.len(),
@@ -49,7 +49,7 @@ impl Summary {
     }
 }
 
-/// The middle one; of an even number the mean of both in the middle.
+/// Returns the median; for an even number, the mean of the two middle values.
 fn median(times: impl Iterator<Item = Duration>) -> Duration {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
@@ -65,19 +65,19 @@ fn mean(times: impl ExactSizeIterator<Item = Duration>) -> Duration {
     times.sum::<Duration>().checked_div(count).unwrap_or_default()
 }
 
-/// What became of one command under one load.
+/// The result of one command under one load.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Figures {
     Measured(Summary),
-    /// A run was ended at the limit.
+    /// A run was killed at the limit.
     OverLimit,
-    /// Not run, as it was over the limit with fewer sockets.
+    /// Not run, because it exceeded the limit with fewer sockets.
     NotTried,
-    /// It cannot run here, for this reason.
+    /// It cannot be run here, for this reason.
     NotAvailable(String),
 }
 
-/// One row.
+/// A row of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub label: &'static str,
@@ -86,18 +86,18 @@ pub(crate) struct Entry {
     pub figures: Figures,
 }
 
-/// The rows of one load.
+/// The rows for one load.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub title: String,
-    /// Where the group is on the plot.
+    /// The position of the group on the plot.
     pub at: Option<u64>,
-    /// The sockets of the load: a list with fewer lines is not whole.
+    /// The number of sockets in the load: a list with fewer lines is incomplete.
     pub sockets: u64,
     pub entries: Vec<Entry>,
 }
 
-/// Everything measured.
+/// All measurements.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub machine: Vec<String>,
@@ -120,7 +120,7 @@ const HEADINGS: [&str; 11] = [
     "÷ ss",
 ];
 
-/// What the last columns mean, for below a table.
+/// The explanation of the last columns, which is printed below a table.
 const LEGEND: &str = "Times in milliseconds of wall clock unless marked s; user and system time are means. \
 ÷ dump: the median over that of the dump floor. ÷ floors: over dump floor + iterator floor, for lists with owners. \
 ÷ ss: over `ss -tuan` for lists, over `ss -tuanp` for lists with owners; below 1 is quicker. \
@@ -145,12 +145,12 @@ impl Report {
         });
     }
 
-    /// Notes a load that was not made.
+    /// Adds a load that was not created, with the reason.
     pub(crate) fn leave_out(&mut self, why: String) {
         self.left_out.push(why);
     }
 
-    /// The report as aligned text.
+    /// Returns the report as aligned text.
     pub(crate) fn text(&self) -> String {
         let mut text = self.machine.join("\n");
         text.push('\n');
@@ -189,7 +189,7 @@ impl Report {
         text
     }
 
-    /// The report as Markdown.
+    /// Returns the report as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for line in &self.machine {
@@ -216,7 +216,7 @@ impl Report {
         text
     }
 
-    /// Title, rows of cells and notes of each group.
+    /// Returns the title, the rows of cells, and the notes of each group.
     fn tables(&self) -> Vec<(String, Vec<Vec<String>>, Vec<String>)> {
         let table = |group: &Group| {
             let rows = group.entries.iter().map(|entry| self.cells(group, entry)).collect();
@@ -257,7 +257,7 @@ impl Report {
 }
 
 impl Group {
-    /// The median of the command with this label.
+    /// Returns the median of the command with this label.
     pub(crate) fn median(&self, label: &str) -> Option<Duration> {
         self.entries
             .iter()
@@ -272,7 +272,7 @@ impl Group {
         Some(self.median(DUMP_FLOOR)? + self.median(ITERATOR_FLOOR)?)
     }
 
-    /// What a reader must know about single rows.
+    /// Returns the notes about single rows.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for Entry {
@@ -303,7 +303,7 @@ impl Group {
     }
 }
 
-/// Milliseconds with three or four significant digits; seconds, marked so, from 10 s.
+/// Formats milliseconds with three or four significant digits; from 10 s on, seconds with their unit.
 fn time(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     match milliseconds {
@@ -331,10 +331,10 @@ fn ratio(time: Duration, base: Option<Duration>) -> String {
 const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
 
-/// `page` with everything between its two marks replaced.
+/// Replaces everything between the two marks in `page`.
 ///
 /// # Errors
-/// A mark is missing or they stand the wrong way round.
+/// Returns an error if a mark is missing or they are in the wrong order.
 pub(crate) fn replace_section(page: &str, section: &str) -> Result<String> {
     let begin = page.find(BEGIN).with_context(|| format!("no `{BEGIN}`"))? + BEGIN.len();
     let end = page.find(END).with_context(|| format!("no `{END}`"))?;

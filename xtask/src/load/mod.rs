@@ -1,8 +1,9 @@
-//! `load`: holds many sockets in the network namespace it is started in, until its stdin closes.
+//! `load`: holds many sockets in the network namespace in which it was started, until its stdin is closed.
 //!
-//! It changes the namespace (brings `lo` up, widens the range of local ports), so it wants one of its own:
-//! `unshare -n cargo xtask load ...` as root, `unshare -Urn` as a user. The sockets are held by worker processes, which
-//! are this program again; they end when the pipe on their stdin closes, so nothing outlives this process.
+//! It changes the namespace (brings `lo` up, widens the range of local ports), so it should be run in a new one: with
+//! `unshare -n cargo xtask load ...` as root, or `unshare -Urn` as an ordinary user. The sockets are held by worker
+//! processes, which run this same program and end when the pipe on their stdin is closed, so that none outlives this
+//! process.
 
 pub(crate) mod namespace;
 mod share;
@@ -19,7 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use share::Amounts;
 
-/// Descriptors a worker has open beside its load.
+/// The number of descriptors that a worker has open in addition to its load.
 const SPARE_DESCRIPTORS: u64 = 32;
 
 /// Hold a load of sockets in this network namespace until stdin closes.
@@ -35,10 +36,10 @@ struct Options {
     here: bool,
 }
 
-/// Runs the chore: makes the load, says READY, waits for stdin's end.
+/// Runs the task: creates the load, prints READY, and waits for the end of stdin.
 ///
 /// # Errors
-/// Limits that are too low, no right to set up the namespace, a worker that fails.
+/// Returns an error if limits are too low, the namespace may not be set up, or a worker fails.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
     if !options.here && namespace::is_the_first()? {
@@ -72,8 +73,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// How many processes the limit on open files asks for at least; raises the limit first where that is allowed
-/// (with `CAP_SYS_RESOURCE`, or below the hard limit).
+/// Returns the minimum number of processes that the limit on open files requires, after raising that limit if permitted
+/// (with `CAP_SYS_RESOURCE`, or up to the hard limit).
 fn fewest_processes(amounts: &Amounts) -> Result<u64> {
     let wanted = amounts.tcp.max(amounts.descriptors) + amounts.udp + SPARE_DESCRIPTORS;
     let limit = raise_open_files(wanted);
@@ -89,7 +90,7 @@ fn fewest_processes(amounts: &Amounts) -> Result<u64> {
     Ok(fewest)
 }
 
-/// Raises the limit on open files to `wanted` or as far as allowed; returns what holds then.
+/// Raises the limit on open files to `wanted` or as far as permitted; returns the resulting limit.
 fn raise_open_files(wanted: u64) -> u64 {
     let now = getrlimit(Resource::Nofile);
     if now.current.is_some_and(|soft| soft < wanted) {
@@ -117,18 +118,19 @@ fn raise_open_files(wanted: u64) -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The worker processes; dropping them ends them.
+/// The worker processes, which end on drop.
 struct Workers {
     children: Vec<Child>,
-    /// Held open only so that the workers' stdin stays open.
+    /// Held open so that the stdin of the workers stays open.
     hold: Option<std::fs::File>,
     ready: std::fs::File,
 }
 
 impl Workers {
-    /// Starts one worker per share of the load.
+    /// Starts one worker for each share of the load.
     fn start(amounts: &Amounts) -> Result<Workers> {
-        // Both pipes are shared by all workers: stdin for the end, stdout for one byte each when ready.
+        // Both pipes are shared by all workers: stdin signals the end; on stdout, each writes one byte when it is
+        // ready.
         let (stdin, hold) = pipe_with(PipeFlags::CLOEXEC)?;
         let (ready, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
         let program = std::env::current_exe()?;
@@ -156,13 +158,13 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Returns when every worker has said that its share is up.
+    /// Waits until every worker has reported that its share is complete.
     fn wait_until_ready(&mut self) -> Result<()> {
         let mut missing = self.children.len();
         let mut words = [0u8; 256];
         while missing > 0 {
             let got = self.ready.read(&mut words)?;
-            // A worker that fails says why on stderr, which it shares with this process.
+            // A worker that fails prints the reason on stderr, which it shares with this process.
             ensure!(
                 got > 0 && words[..got].iter().all(|&word| word == worker::READY),
                 "a worker failed"
@@ -177,7 +179,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.hold = None;
         for child in &mut self.children {
-            // Nothing is left to do for a worker that cannot be waited for.
+            // Nothing can be done about a worker that cannot be waited for.
             let _ = child.wait();
         }
     }

@@ -1,4 +1,4 @@
-//! What the load needs of its network namespace.
+//! Sets up the network namespace for the load.
 
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// The local ports that connections may take; listeners use the ports below (see [`super::share`]).
+/// The range of local ports for connections; listeners use ports below it (see [`super::share`]).
 const LOCAL_PORTS: &str = "15000 65000";
 
 /// `RTM_NEWLINK` of `<linux/rtnetlink.h>`.
@@ -17,7 +17,7 @@ const REQUEST_ACK: u16 = 0x001 | 0x004;
 /// `IFF_UP` of `<linux/if.h>`.
 const IFF_UP: u32 = 1;
 
-/// Whether this process is in the network namespace of process 1 (the machine's own); unreadable counts as another one.
+/// Whether this process is in the network namespace of process 1 (the initial one). `false` if that cannot be read.
 pub(crate) fn is_the_first() -> Result<bool> {
     let own = fs::read_link("/proc/self/ns/net").context("reading the own network namespace")?;
     Ok(fs::read_link("/proc/1/ns/net").is_ok_and(|first| first == own))
@@ -36,7 +36,7 @@ pub(super) fn has_ipv6() -> bool {
 
 /// Sets `IFF_UP` on interface 1, which is `lo` in every network namespace.
 fn loopback_up() -> Result<()> {
-    // No protocol means 0, which is NETLINK_ROUTE.
+    // The default protocol is 0, which is NETLINK_ROUTE.
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     // struct nlmsghdr (16 bytes), struct ifinfomsg (16 bytes: family, pad, type, index, flags, change mask).
     let mut request = [0u8; 32];

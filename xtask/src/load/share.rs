@@ -1,13 +1,14 @@
-//! How much load, and which part of it each worker holds. Plain arithmetic; the sum is exactly what was asked for.
+//! Divides the load among the workers. The sum of the shares is exactly the requested load.
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
-/// Listeners take ports from here up, connections those from 15000 (see [`super::namespace`]).
+/// The first port of listeners; connections use ports from 15000 on (see [`super::namespace`]).
 const FIRST_PORT: u64 = 1100;
-/// The ports between the two.
+/// The number of ports between the two.
 const LISTENER_PORTS: u64 = 13_900;
-/// IPv6 connections all go to `::1`, so one listening port serves at most about as many as there are local ports.
+/// The maximum number of IPv6 connections per listening port. They all go to `::1`, so a port cannot serve many more
+/// than there are local ports.
 const PAIRS_PER_V6_PORT: u64 = 10_000;
 
 /// The load as a whole.

@@ -98,7 +98,7 @@ fn interface(row: &[u8], hardware: bool) -> Option<InterfaceRow> {
             driver: Fact::Unknown(Why::NotAsked),
             product: Fact::Unknown(Why::NotAsked),
             hardware_type: match kind {
-                // The numbers of ARPHRD_*: loopback, tunnel, Ethernet.
+                // ARPHRD_* numbers: loopback, tunnel, Ethernet.
                 LOOPBACK => 772,
                 TUNNEL => 768,
                 _ => 1,
@@ -112,7 +112,7 @@ fn interface(row: &[u8], hardware: bool) -> Option<InterfaceRow> {
     })
 }
 
-/// The counters of a row.
+/// Returns the counters in a row.
 fn traffic(row: &[u8]) -> Traffic {
     let both = |received: usize, sent: usize| {
         let value = |at| Fact::from_option(u64_at(row, at), Why::Failed);
@@ -147,7 +147,7 @@ fn traffic(row: &[u8]) -> Traffic {
     traffic.with(InterfaceMetric::AllPackets, all.0, all.1)
 }
 
-/// A `SOCKADDR_INET`; `None` for another family.
+/// Reads a `SOCKADDR_INET`; `None` for another family.
 fn socket_address(bytes: &[u8], at: usize) -> Option<(IpAddr, u32)> {
     match u16_at(bytes, at)? {
         INET => Some((IpAddr::V4(Ipv4Addr::from(array::<4>(bytes, at + 4)?)), 0)),
@@ -159,10 +159,11 @@ fn socket_address(bytes: &[u8], at: usize) -> Option<(IpAddr, u32)> {
     }
 }
 
-/// The computer's own addresses (`MIB_UNICASTIPADDRESS_TABLE`), without those that are not in use: duplicate, or still being checked.
+/// Parses the computer's own addresses (`MIB_UNICASTIPADDRESS_TABLE`). Addresses that are not in use, because they are
+/// duplicates or still being checked, are left out.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn addresses(table: &[u8]) -> Result<Vec<InterfaceAddress>, Malformed> {
     /// `IpDadStatePreferred` and `IpDadStateDeprecated` (nldef.h).
     const PREFERRED: u32 = 4;
@@ -197,10 +198,11 @@ pub fn addresses(table: &[u8]) -> Result<Vec<InterfaceAddress>, Malformed> {
     Ok(found)
 }
 
-/// The metric of each interface by family (`MIB_IPINTERFACE_TABLE`): whether IPv4, index, metric.
+/// Parses the metric of each interface by family (`MIB_IPINTERFACE_TABLE`): whether it is for IPv4, the index, the
+/// metric.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn interface_metrics(table: &[u8]) -> Result<Vec<(bool, u32, u32)>, Malformed> {
     let read = |row: &[u8]| Some((u16_at(row, 0)? == INET, u32_at(row, 16)?, u32_at(row, 148)?));
     rows(table, FIRST, IP_INTERFACE_ROW)?
@@ -208,10 +210,11 @@ pub fn interface_metrics(table: &[u8]) -> Result<Vec<(bool, u32, u32)>, Malforme
         .collect()
 }
 
-/// The routes of a `MIB_IPFORWARD_TABLE2`. `metric` gives the metric of an interface, which `route print` adds to that of the route.
+/// Parses the routes in a `MIB_IPFORWARD_TABLE2`. `metric` returns the metric of an interface, which is added to that
+/// of the route, as in `route print`.
 ///
 /// # Errors
-/// [`Malformed`] when the table is cut off.
+/// Returns [`Malformed`] if the table is truncated.
 pub fn routes(table: &[u8], metric: impl Fn(u32) -> u32) -> Result<Vec<Route>, Malformed> {
     let mut found = Vec::new();
     for row in rows(table, FIRST, ROUTE_ROW)? {
@@ -220,13 +223,13 @@ pub fn routes(table: &[u8], metric: impl Fn(u32) -> u32) -> Result<Vec<Route>, M
     Ok(found)
 }
 
-/// One `MIB_IPFORWARD_ROW2`; see [`routes`].
+/// Parses one `MIB_IPFORWARD_ROW2`; see [`routes`].
 pub fn route(row: &[u8], metric: &impl Fn(u32) -> u32) -> Option<Route> {
     let interface = u32_at(row, 8)?;
     let (destination, _) = socket_address(row, 12)?;
     let length = *row.get(40)?;
     let (gateway, _) = socket_address(row, 44)?;
-    // MIB_IPPROTO_LOCAL, MIB_IPPROTO_NETMGMT (ipmib: set by a program or a person), MIB_IPPROTO_NT_STATIC.
+    // MIB_IPPROTO_LOCAL, MIB_IPPROTO_NETMGMT (ipmib: set by a program or an administrator), MIB_IPPROTO_NT_STATIC.
     let protocol = match u32_at(row, 88)? {
         2 => RouteProtocol::KERNEL,
         _ => RouteProtocol::BOOT,
@@ -258,15 +261,15 @@ pub fn route(row: &[u8], metric: &impl Fn(u32) -> u32) -> Option<Route> {
     })
 }
 
-/// The source address that belongs to a route (`GetBestRoute2` tells it beside the row).
+/// Reads the source address for a route (`GetBestRoute2` returns it in addition to the row).
 pub(super) fn source_address(bytes: &[u8]) -> Option<IpAddr> {
     socket_address(bytes, 0)
         .map(|(address, _)| address)
         .filter(|address| !address.is_unspecified())
 }
 
-/// A persistent route as the registry keeps it: `10.0.0.0,255.0.0.0,192.0.2.1,1` (destination, mask, gateway, metric; `-1` for the
-/// metric that the interface has).
+/// Parses a persistent route in the format of the registry: `10.0.0.0,255.0.0.0,192.0.2.1,1` (destination, mask,
+/// gateway, metric; `-1` stands for the metric of the interface).
 pub fn persistent(text: &str) -> Option<Route> {
     let mut parts = text.split(',');
     let destination: Ipv4Addr = parts.next()?.parse().ok()?;
@@ -274,7 +277,7 @@ pub fn persistent(text: &str) -> Option<Route> {
     let gateway: Ipv4Addr = parts.next()?.parse().ok()?;
     let metric: i64 = parts.next()?.trim().parse().ok()?;
     let length = mask.to_bits().leading_ones();
-    // A mask with holes is no network.
+    // A non-contiguous mask is not a network.
     if length + mask.to_bits().trailing_zeros().min(32) != 32 {
         return None;
     }

@@ -1,8 +1,8 @@
-//! Paths of the kernel as people know them.
+//! Converts the kernel's paths to the usual form.
 
 use super::text::to_bytes;
 
-/// `\Device\HarddiskVolume3\Windows\x.exe` as `C:\Windows\x.exe`; unchanged when no drive has that device.
+/// Converts `\Device\HarddiskVolume3\Windows\x.exe` to `C:\Windows\x.exe`; unchanged if no drive has that device.
 pub(super) fn drive_path(native: &[u16], drives: &[(Vec<u16>, Vec<u16>)]) -> Vec<u8> {
     for (drive, device) in drives {
         if let Some(rest) = native.strip_prefix(device.as_slice())

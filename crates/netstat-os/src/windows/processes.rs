@@ -1,57 +1,59 @@
-//! The list of processes (`NtQuerySystemInformation`, `SystemProcessInformation`) and of the processors' times.
+//! Parses the process list (`NtQuerySystemInformation`, `SystemProcessInformation`) and the CPU times.
 //!
-//! `SYSTEM_PROCESS_INFORMATION` of 64-bit systems; winternl.h documents a part of it, the rest has kept its place since Windows Vista.
+//! The structure is `SYSTEM_PROCESS_INFORMATION` on 64-bit systems. winternl.h documents a part of it; the layout of
+//! the rest has not changed since Windows Vista.
 
 use super::bytes::{Buffer, Malformed, u16_at, u32_at, u64_at};
 use super::text::to_bytes;
 
-/// The fixed part of an entry, in front of its threads.
+/// The size in bytes of the fixed part of an entry, before its threads.
 const ENTRY: usize = 256;
 
-/// One process, as the list tells it.
+/// A process in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessEntry {
-    /// Its id. 0 is not a process: the time in which processors had nothing to do.
+    /// The process id. 0 is not a process but the idle time of the CPUs.
     pub pid: u32,
-    /// The id of the process that started it. That one may have ended and its id be in use again.
+    /// The id of the process that started it. That process may have ended, and its id may be in use again.
     pub parent: u32,
-    /// The file name of its program, as [`to_bytes`] makes it; empty for id 0. Chosen by who wrote the file: escape before printing.
+    /// The file name of its program, as converted by [`to_bytes`]; empty for id 0. Untrusted: must be escaped before
+    /// printing.
     pub name: Vec<u8>,
-    /// When it started, as a FILETIME; 0 for those that came with the kernel.
+    /// When it started, as a FILETIME; 0 for those that were started with the kernel.
     pub created: u64,
-    /// Time in its program, in 100 ns.
+    /// The CPU time in user mode, in units of 100 ns.
     pub user_time: u64,
-    /// Time in the kernel on its behalf, in 100 ns.
+    /// The CPU time in kernel mode, in units of 100 ns.
     pub kernel_time: u64,
-    /// Number of threads.
+    /// The number of threads.
     pub threads: u32,
-    /// Number of handles.
+    /// The number of handles.
     pub handles: u32,
-    /// The session: 0 for services, from 1 on for people.
+    /// The session id: 0 for services, 1 and above for users.
     pub session: u32,
-    /// Page faults of both kinds.
+    /// The number of page faults of both kinds.
     pub faults: u32,
-    /// Page faults that read from a disk.
+    /// The number of page faults that read from a disk.
     pub hard_faults: u32,
-    /// Bytes in memory.
+    /// The size of the working set in bytes.
     pub working_set: u64,
-    /// Of these, its own alone.
+    /// The private part of the working set in bytes.
     pub private_working_set: u64,
-    /// Bytes of memory that are its own, in memory or not.
+    /// The private memory in bytes, resident or not.
     pub private: u64,
-    /// Bytes read, by every kind of reading (files, pipes, devices, network).
+    /// The number of bytes read from files, pipes, devices and the network.
     pub read_bytes: u64,
-    /// Bytes written, likewise.
+    /// The number of bytes written to these.
     pub written_bytes: u64,
 }
 
-/// The id of the process that the kernel's own threads belong to (`System`).
+/// The id of the process that the kernel's threads belong to (`System`).
 pub(super) const SYSTEM: u32 = 4;
 
-/// The processes of a list, by rising id.
+/// Parses the processes in a list, ordered by id.
 ///
 /// # Errors
-/// [`Malformed`] when the list is cut off or leads in a circle.
+/// Returns [`Malformed`] if the list is truncated or an entry refers backwards.
 pub fn processes(buffer: &Buffer) -> Result<Vec<ProcessEntry>, Malformed> {
     let mut found = Vec::new();
     let mut at = 0usize;
@@ -62,7 +64,7 @@ pub fn processes(buffer: &Buffer) -> Result<Vec<ProcessEntry>, Malformed> {
             .and_then(|rest| rest.get(..ENTRY))
             .ok_or(Malformed)?;
         found.push(read(buffer, entry, at).ok_or(Malformed)?);
-        // Each entry says how far the next one is: always forward.
+        // Each entry contains the distance to the next one, which is always positive.
         match u32_at(entry, 0).ok_or(Malformed)? as usize {
             0 => break,
             next if next < ENTRY => return Err(Malformed),
@@ -74,7 +76,7 @@ pub fn processes(buffer: &Buffer) -> Result<Vec<ProcessEntry>, Malformed> {
 }
 
 fn read(buffer: &Buffer, entry: &[u8], at: usize) -> Option<ProcessEntry> {
-    // UNICODE_STRING: length in bytes, then the pointer.
+    // UNICODE_STRING: the length in bytes, then the pointer.
     let length = usize::from(u16_at(entry, 56)?) / 2;
     let name = match (length, buffer.pointer(at + 64)) {
         (0, _) | (_, None) => Vec::new(),
@@ -88,7 +90,7 @@ fn read(buffer: &Buffer, entry: &[u8], at: usize) -> Option<ProcessEntry> {
         user_time: u64_at(entry, 40)?,
         kernel_time: u64_at(entry, 48)?,
         name,
-        // Ids are kept in the width of a handle.
+        // Ids have the size of a handle.
         pid: u64_at(entry, 80)? as u32,
         parent: u64_at(entry, 88)? as u32,
         handles: u32_at(entry, 96)?,
@@ -101,21 +103,21 @@ fn read(buffer: &Buffer, entry: &[u8], at: usize) -> Option<ProcessEntry> {
     })
 }
 
-/// What one processor did since the start, in 100 ns (`SYSTEM_PROCESSOR_PERFORMANCE_INFORMATION`).
+/// The times of a CPU since the boot, in units of 100 ns (`SYSTEM_PROCESSOR_PERFORMANCE_INFORMATION`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessorTimes {
-    /// Nothing to do.
+    /// The idle time.
     pub idle: u64,
-    /// In the kernel, interrupts included and idling not (Windows counts it there).
+    /// The time in kernel mode, including interrupts but not the idle time (which Windows includes there).
     pub kernel: u64,
-    /// In programs.
+    /// The time in user mode.
     pub user: u64,
 }
 
-/// The times of every processor of a group.
+/// Parses the times of all CPUs of a group.
 ///
 /// # Errors
-/// [`Malformed`] when they end within a row.
+/// Returns [`Malformed`] if they end within a row.
 pub fn processors(bytes: &[u8]) -> Result<Vec<ProcessorTimes>, Malformed> {
     const ROW: usize = 48;
     if !bytes.len().is_multiple_of(ROW) {
@@ -139,7 +141,7 @@ pub(super) mod tests {
     use super::super::text::to_units;
     use super::*;
 
-    /// The list as Windows writes it: names behind the entries they belong to.
+    /// The list in the format of Windows: each name follows its entry.
     pub(in super::super) fn written(processes: &[ProcessEntry], base: u64) -> Buffer {
         let mut bytes: Vec<u8> = Vec::new();
         for (number, process) in processes.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The counters of the protocols (`GetIpStatisticsEx`, `GetIcmpStatisticsEx`, `GetTcpStatisticsEx2`, `GetUdpStatisticsEx2`).
+//! Parses the protocol counters (`GetIpStatisticsEx`, `GetIcmpStatisticsEx`, `GetTcpStatisticsEx2`,
+//! `GetUdpStatisticsEx2`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use netstat_model::{Fact, Why};
 
 use super::bytes::{u32_at, u64_at};
 
-/// The structures as they were filled, one for each family; `None` where the call failed.
+/// The structures that the system filled for one address family; `None` if the call failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// `MIB_IPSTATS_LH`.
@@ -21,12 +22,12 @@ pub struct Tables {
     pub udp: Option<Wide>,
 }
 
-/// A structure that newer systems offer with wider counters.
+/// A structure that newer systems provide with wider counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wide {
-    /// With counters of 32 bits, which start again at 0 after 4,294,967,295 (`MIB_TCPSTATS_LH`, `MIB_UDPSTATS`).
+    /// With 32-bit counters, which wrap around to 0 after 4,294,967,295 (`MIB_TCPSTATS_LH`, `MIB_UDPSTATS`).
     Narrow(Vec<u8>),
-    /// With those of 64 bits where it matters (`MIB_TCPSTATS2`, `MIB_UDPSTATS2`; Windows 10 1709).
+    /// With 64-bit counters where it matters (`MIB_TCPSTATS2`, `MIB_UDPSTATS2`; Windows 10 1709).
     Wide(Vec<u8>),
 }
 
@@ -40,7 +41,7 @@ fn word(bytes: &[u8], number: usize) -> Option<u64> {
     u32_at(bytes, number * 4).map(u64::from)
 }
 
-/// `MIB_IPSTATS_LH` by the number of the word.
+/// The counters in `MIB_IPSTATS_LH`, by the index of the 32-bit word.
 fn ip(bytes: &[u8]) -> Values {
     [
         ("packets_received", 2),
@@ -66,7 +67,8 @@ fn ip(bytes: &[u8]) -> Values {
     .collect()
 }
 
-/// Messages, errors, then the counts of the 256 types: received, and the same again sent.
+/// The number of words for one direction: messages, errors, and the counts of the 256 types. First come those received,
+/// then those sent.
 const ICMP_HALF: usize = 258;
 
 fn icmp(bytes: &[u8], types: &[(&'static str, &[usize])]) -> Values {
@@ -122,7 +124,7 @@ const ICMP6_TYPES: [(&str, &[usize]); 15] = [
 fn tcp(table: &Wide) -> Values {
     let (bytes, received, sent, again) = match table {
         Wide::Narrow(bytes) => (bytes, word(bytes, 9), word(bytes, 10), word(bytes, 11)),
-        // Two counters of 64 bits at offset 40.
+        // Two 64-bit counters at offset 40.
         Wide::Wide(bytes) => (bytes, u64_at(bytes, 40), u64_at(bytes, 48), word(bytes, 14)),
     };
     HashMap::from([
@@ -150,8 +152,8 @@ fn udp(table: &Wide) -> Values {
     ])
 }
 
-/// The statistics of both families: IPv4 first. `tcp6_differs` says whether TCP over IPv6 is counted by itself (Wine answers with the
-/// figures of IPv4).
+/// Returns the statistics of both families, IPv4 first. `tcp6_differs` is whether TCP over IPv6 is counted separately
+/// (Wine returns the counters of IPv4).
 pub fn statistics(at: Duration, families: &[Tables; 2], tcp6_differs: bool) -> ProtocolStatistics {
     let [v4, v6] = families;
     let mut values: HashMap<Block, Values> = HashMap::new();
@@ -239,7 +241,7 @@ mod tests {
             found.get(Block::Tcpv4, "segments_retransmitted").unwrap().received,
             Fact::Known(1014)
         );
-        // Not the figures of the other family under another name.
+        // Must not be the counters of the other family under another name.
         let v6 = found.get(Block::Tcpv6, "segments_received").unwrap().received;
         assert_eq!(v6, Fact::Unknown(Why::NotSupported));
     }

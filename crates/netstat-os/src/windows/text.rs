@@ -1,7 +1,7 @@
-//! Windows' names are UTF-16 in which a surrogate may be alone; the model keeps bytes.
+//! Converts names, which on Windows are UTF-16 with possibly unpaired surrogates, whereas the model uses bytes.
 
-/// UTF-16 as bytes: UTF-8, with a lone surrogate as the three bytes that its number would have (WTF-8), so that different names stay
-/// different. Such bytes are no UTF-8: [`netstat_model::text::escape`] shows them as `\xNN`.
+/// Converts UTF-16 to bytes: UTF-8, with an unpaired surrogate encoded as three bytes (WTF-8), so that different names
+/// stay different. Such bytes are not valid UTF-8; [`netstat_model::text::escape`] shows them as `\xNN`.
 pub fn to_bytes(units: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(units.len());
     for unit in char::decode_utf16(units.iter().copied()) {
@@ -20,7 +20,7 @@ pub fn to_bytes(units: &[u16]) -> Vec<u8> {
     bytes
 }
 
-/// The UTF-16 that [`to_bytes`] made `bytes` of; bytes that it never makes become U+FFFD.
+/// Converts `bytes` from [`to_bytes`] back to UTF-16; bytes that it never returns become U+FFFD.
 pub fn to_units(bytes: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

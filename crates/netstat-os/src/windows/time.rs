@@ -1,20 +1,20 @@
-//! FILETIMEs: 100 ns since 1601-01-01 00:00 UTC.
+//! Conversions for FILETIME: units of 100 ns since 1601-01-01 00:00 UTC.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The FILETIME of 1970-01-01 (11,644,473,600 seconds after 1601-01-01).
 const EPOCH: u64 = 116_444_736_000_000_000;
 
-/// FILETIMEs in a second: the clock tick of everything that Windows tells about processes.
+/// The number of FILETIME units in a second, which is the clock tick of all process times on Windows.
 pub const TICKS_PER_SECOND: u64 = 10_000_000;
 
-/// The moment of a FILETIME; `None` before 1970.
+/// Converts a FILETIME to a system time; `None` before 1970.
 pub fn wall(filetime: u64) -> Option<SystemTime> {
     let ticks = filetime.checked_sub(EPOCH)?;
     UNIX_EPOCH.checked_add(span(ticks))
 }
 
-/// The FILETIME of a moment; 0 before 1970.
+/// Converts a system time to a FILETIME; 0 before 1970.
 pub fn filetime(moment: SystemTime) -> u64 {
     let Ok(since) = moment.duration_since(UNIX_EPOCH) else {
         return 0;
@@ -22,7 +22,7 @@ pub fn filetime(moment: SystemTime) -> u64 {
     u64::try_from(since.as_nanos() / 100).map_or(u64::MAX, |ticks| ticks.saturating_add(EPOCH))
 }
 
-/// The time that so many ticks are.
+/// Converts a number of ticks to a duration.
 pub(super) fn span(ticks: u64) -> Duration {
     Duration::new(ticks / TICKS_PER_SECOND, (ticks % TICKS_PER_SECOND) as u32 * 100)
 }
