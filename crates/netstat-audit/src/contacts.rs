@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn contacts_reaching_and_being_reached_are_apart() {
+    fn contacts_list_outgoing_listening_and_clients_apart() {
         let both = of(&[
             socket("0.0.0.0:8080", None),
             socket("192.0.2.1:8080", Some("198.51.100.4:40000")),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn brief_names_the_open_port_before_a_connection_within_the_computer() {
+    fn contacts_brief_names_open_port_before_local_connection() {
         let seen = of(&[
             socket("[::]:8080", None),
             socket("127.0.0.1:50002", Some("127.0.0.1:5432")),

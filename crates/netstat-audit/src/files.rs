@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn root_view_of_each_process_is_its_own_root() {
+    fn root_view_resolves_paths_below_root_of_process() {
         let plain = RootView::of(&facts(b"/", true));
         assert!(plain.is_own());
         assert_eq!(plain.inside(b"/usr/bin/x"), Path::new("/usr/bin/x"));
@@ -453,7 +453,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_below_a_foreign_root_stay_within_it() {
+    fn file_status_below_foreign_root_follows_links_within_it() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("opt")).unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join("opt/app")).unwrap();
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn authority_of_a_user_namespace_is_nobody() {
+    fn root_view_in_user_namespace_has_no_authority() {
         let mut made = facts(b"/", false);
         assert!(matches!(RootView::of(&made).authority, Authority::Other(_)));
         made.namespaces.user = Fact::Known(ProcessNamespace { inode: 7, ours: false });

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn severities_step_down() {
+    fn severity_lowered_is_next_below_or_info() {
         for pair in Severity::ALL.windows(2) {
             assert!(pair[0] < pair[1]);
             assert_eq!(pair[1].lower(), pair[0]);

@@ -392,7 +392,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_in_the_file_of_preloads() {
+    fn preload_file_names_are_read_without_comments() {
         let names: Vec<&[u8]> = named(b"# a comment\n/lib/a.so:/lib/b.so c.so # more\n\n").collect();
         assert_eq!(names, [&b"/lib/a.so"[..], b"/lib/b.so", b"c.so"]);
     }

@@ -515,7 +515,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_servers_of_networks_are_read() {
+    fn resolv_conf_name_servers_are_read_without_loopback() {
         let text = "# comment\nnameserver 127.0.0.53\nnameserver\t192.0.2.1 # x\nnameservers 192.0.2.9\nnameserver fe80::1%eth0\nsearch a\n";
         let expected: Vec<std::net::IpAddr> = ["192.0.2.1", "fe80::1"]
             .iter()

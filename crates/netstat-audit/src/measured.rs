@@ -56,7 +56,7 @@ mod tests {
     use crate::rules::RULES;
 
     #[test]
-    fn figures_name_rules_that_exist_and_fit_the_scenes() {
+    fn measured_figures_name_existing_rules_within_totals() {
         let all = scenes();
         assert!(all.found > 0 && all.alarms > 0, "{all:?}");
         for line in FIGURES.lines().filter(|line| !line.starts_with('#')) {

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_distinguished_where_they_differ() {
+    fn packet_filter_words_name_ip_versions_only_where_they_differ() {
         let from = |network: &str| Condition::Sender(network.parse().unwrap(), true);
         let ways = vec![
             vec![from("10.0.0.0/8")],

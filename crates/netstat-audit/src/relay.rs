@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shells_that_read_commands() {
+    fn shell_command_line_without_script_reads_commands() {
         let reads = |name: &str, line: &str| {
             let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
             reads_commands(name.as_bytes(), &words)

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_is_found_behind_the_options() {
+    fn interpreter_script_is_found_after_options() {
         for (program, line, expected) in [
             ("python3.11", "python3 app.py --port 80", "file app.py"),
             ("python3.11", "python3 -u -W ignore -Wd app.py", "file app.py"),
@@ -220,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_words_are_read(program in "(python3|php|bash|node)", words: Vec<Vec<u8>>) {
+        fn interpreter_with_any_arguments_is_recognized(program in "(python3|php|bash|node)", words: Vec<Vec<u8>>) {
             prop_assert!(runs(program.as_bytes(), &words).is_some());
         }
     }

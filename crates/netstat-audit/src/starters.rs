@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_in_a_line_counts_as_a_whole_only() {
+    fn starter_line_names_path_only_as_a_whole() {
         for line in [
             "* * * * * root /tmp/x",
             "ExecStart=/tmp/x --serve",
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn comment_starts_nothing() {
+    fn starter_comment_is_ignored_but_interpreter_line_counts() {
         let table = |content: &str| Table {
             path: "/etc/cron.d/a".into(),
             content: content.into(),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_lines_is_limited() {
+    fn starter_lines_found_are_limited_and_escaped() {
         let table = Table {
             path: "/etc/a\u{1b}b".into(),
             content: "/tmp/x\n".repeat(100).into(),

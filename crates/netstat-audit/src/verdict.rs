@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn verdict_gravest_finding_decides() {
+    fn verdict_follows_gravest_finding() {
         let of = |findings: &[Finding]| verdict(findings, &packaged(), &[]);
         assert_eq!(of(&[]).judgement, Judgement::Expected);
         assert_eq!(of(&[finding("traced", Severity::Low)]).judgement, Judgement::Expected);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn origin_without_evidence_is_unknown() {
+    fn verdict_for_unknown_origin_cannot_tell() {
         let of = |standing| verdict(&[], &standing, &[]).judgement;
         assert_eq!(of(Standing::Unknown), Judgement::CannotTell);
         assert_eq!(of(Standing::Unread("not permitted".into())), Judgement::CannotTell);

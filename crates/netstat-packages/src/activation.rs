@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read() {
+    fn socket_unit_listen_addresses_are_read() {
         assert_eq!(
             places(
                 "[Unit]\nListenStream=1\n[Socket]\n# ListenStream=2\nListenStream = 22\nListenStream=0.0.0.0:80\n\
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_named() {
+    fn socket_unit_names_its_service() {
         let service = |text: &str| parse_socket_unit("ssh.socket", text.as_bytes()).service;
         assert_eq!(service("[Socket]\nListenStream=22\n"), "ssh.service");
         assert_eq!(service("[Socket]\nAccept=yes\n"), "ssh@.service");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_serves_its_places() {
+    fn socket_unit_serves_only_its_addresses_and_ports() {
         let unit = parse_socket_unit(
             "x.socket",
             b"[Socket]\nListenStream=22\nListenStream=192.0.2.1:80\nListenDatagram=[::]:9",
@@ -239,7 +239,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn files_are_found_in_their_order() {
+    fn socket_units_are_found_by_systemd_precedence() {
         let root = tempfile::tempdir().unwrap();
         let put = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -277,12 +277,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_unit(text: Vec<u8>) {
+        fn socket_unit_of_any_text_never_panics(text: Vec<u8>) {
             parse_socket_unit("x.socket", &text);
         }
 
         #[test]
-        fn any_place_is_read_or_passed_over(place: String) {
+        fn listen_address_of_any_text_is_read_or_ignored(place: String) {
             let _ = listen(Protocol::Tcp, &place);
         }
     }

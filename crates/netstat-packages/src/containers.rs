@@ -86,7 +86,7 @@ mod tests {
         "bridge":{"IPAddress":"172.17.0.2","GlobalIPv6Address":""},"own":{"IPAddress":"10.0.0.9","GlobalIPv6Address":"fd00::9"}}}}"#;
 
     #[test]
-    fn containers_are_read() {
+    fn docker_container_id_name_and_addresses_are_read() {
         let container = parse_docker_container(TEXT.as_bytes()).unwrap();
         assert_eq!((container.id.as_str(), container.name.as_str()), ("00ff", "web"));
         let addresses: Vec<String> = container.addresses.iter().map(IpAddr::to_string).collect();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found() {
+    fn docker_containers_are_found_below_root() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("var/lib/docker/containers/00ff");
         fs::create_dir_all(&directory).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_known_by_the_directories_of_their_logs() {
+    fn pods_are_found_by_their_log_directories() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(pods(directory.path()), []);
         for name in [

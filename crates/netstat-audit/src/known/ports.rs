@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_each_is_listed_once_and_known_by_its_programs() {
+    fn known_ports_are_listed_once_and_matched_by_program() {
         for (at, one) in PORTS.iter().enumerate() {
             assert!(
                 PORTS[..at]

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_and_the_address_weigh() {
+    fn beacon_severity_follows_program_and_address() {
         assert_eq!(seen("203.0.113.7", testing::unowned("/srv/x/y")), [Severity::Medium]);
         assert_eq!(
             seen("203.0.113.7", testing::packaged("/usr/bin/x", "x")),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_history_nothing_is_found() {
+    fn beacon_rule_without_history_is_listed_as_unexamined() {
         let mut host = testing::host();
         host.calls = Err("no history".into());
         let mut notes = Notes::default();

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn who_called_and_how_exact_the_list_is() {
+    fn blocked_peer_severity_follows_direction_and_list_entry() {
         assert_eq!(seen("203.0.113.7\n", "203.0.113.7:443", &[]), [Severity::High]);
         assert_eq!(
             seen("203.0.113.0/24 ; SBL1\n", "203.0.113.7:443", &[]),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_without_an_owner() {
+    fn blocked_peer_of_ownerless_connection_is_high() {
         let mut host = testing::host();
         host.block = block("203.0.113.7\n");
         host.ownerless = vec![testing::socket("192.0.2.1:50000", Some("203.0.113.7:443"))];

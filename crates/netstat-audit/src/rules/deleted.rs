@@ -152,7 +152,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn upgrades_builds_and_removals_are_distinguished() {
+    fn deleted_program_severity_tells_removal_upgrade_and_rebuild() {
         let seen = |made: Made| made.check(&RULE);
         let gone = || Made::program("/opt/x/agent").place(FileStatus::Removed).unowned();
         assert_eq!(seen(gone().connected("203.0.113.7:443")), [Severity::High]);

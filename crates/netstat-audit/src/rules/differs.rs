@@ -90,7 +90,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn a_different_content_is_critical() {
+    fn program_differing_from_package_record_is_critical() {
         let made = || {
             Made::program("/usr/sbin/sshd")
                 .packaged("openssh-server")

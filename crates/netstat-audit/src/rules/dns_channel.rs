@@ -130,7 +130,7 @@ mod tests {
     use netstat_model::Fact;
 
     #[test]
-    fn foreign_name_servers_weigh_by_who_asks() {
+    fn foreign_name_server_severity_follows_program_and_server() {
         let seen = |mut made: Made| {
             made.host.resolvers = Fact::Known(vec!["192.0.2.53".parse().unwrap()]);
             made.check(&RULE)

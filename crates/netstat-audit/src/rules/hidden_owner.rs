@@ -68,7 +68,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn only_superuser_gets_the_answer() {
+    fn hidden_owner_without_superuser_is_not_examined() {
         let mut host = testing::host();
         host.hidden = vec![testing::socket("0.0.0.0:31337", None)];
         assert_eq!(testing::check_host(&host, &RULE), [Severity::High]);

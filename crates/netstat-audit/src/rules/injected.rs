@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn where_code_comes_from() {
+    fn injected_library_severity_follows_its_directory_and_program() {
         assert_eq!(with("/usr/sbin/sshd", "/dev/shm/x.so", false), [Severity::High]);
         assert_eq!(with("/usr/sbin/sshd", "/tmp/x.so", false), [Severity::High]);
         assert_eq!(with("/usr/bin/python3.11", "/tmp/x.so", false), [Severity::Medium]);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn code_without_a_file() {
+    fn code_memory_without_file_severity_follows_program() {
         let bare = |made: Made| made.bare_memory().connected("203.0.113.7:1").check(&RULE);
         assert_eq!(bare(Made::program("/srv/x/agent").unowned()), [Severity::High]);
         assert_eq!(bare(Made::program("/usr/sbin/cron").packaged("cron")), [Severity::High]);

@@ -62,7 +62,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn names_in_brackets() {
+    fn program_named_like_kernel_thread_is_found() {
         let named = |line: &str| {
             Made::program("/usr/bin/x")
                 .packaged("x")
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_with_blanks_are_medium() {
+    fn bracketed_title_with_blanks_is_medium() {
         let mut made = Made::program("/usr/bin/python3.11").packaged("python");
         made.facts.arguments = Fact::Known(vec![b"[celeryd: worker@host:MainProcess]".to_vec()]);
         assert_eq!(made.check(&RULE), [Severity::Medium]);

@@ -118,7 +118,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn commands_of_relays_are_found() {
+    fn listener_that_executes_commands_is_found() {
         let seen = |program: &str, line: &str| {
             Made::program(program)
                 .packaged("x")

@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn loader_of_this_test_is_read() {
+    fn loader_name_of_running_elf_program_is_read() {
         let own = std::fs::read("/proc/self/exe").unwrap();
         // A statically linked test binary has no loader.
         if let Some(name) = named(&own) {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn loaders_weigh_by_their_place() {
+    fn loader_severity_follows_its_directory_and_package() {
         let with = |loader: &str, rooted| {
             let mut look = testing::unowned(loader);
             look.rooted = rooted;

@@ -48,7 +48,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn only_what_runs_from_memory() {
+    fn program_run_from_memory_is_found() {
         let from = |name: &str| {
             Made::program(name)
                 .place(FileStatus::Memory)

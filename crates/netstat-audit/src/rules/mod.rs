@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_is_of_a_system() {
+    fn rules_are_selected_by_system() {
         let windows: Vec<&str> = of(SystemKind::Windows).map(|rule| rule.name).collect();
         let linux: Vec<&str> = of(SystemKind::Linux).map(|rule| rule.name).collect();
         assert_eq!(windows.len(), windows::RULES.len() + EVERYWHERE.len());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_well_formed() {
+    fn rules_have_unique_names_valid_techniques_and_plain_texts() {
         for (at, rule) in RULES.iter().enumerate() {
             assert!(
                 RULES[..at].iter().all(|other| other.name != rule.name),

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_without_a_name_is_a_sign_and_with_one_is_none() {
+    fn network_namespace_without_name_is_found_and_named_one_is_not() {
         let made = || {
             Made::program("/opt/x")
                 .unowned()

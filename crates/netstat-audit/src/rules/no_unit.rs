@@ -54,7 +54,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn only_root_outside_and_without_a_unit() {
+    fn root_listener_without_unit_is_found_if_reachable() {
         let made = || Made::program("/srv/x/y").user(0).units();
         assert_eq!(made().listening("0.0.0.0:9000").check(&RULE), [Severity::Medium]);
         assert_eq!(

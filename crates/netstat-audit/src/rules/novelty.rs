@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_the_last_day_is_new() {
+    fn program_first_seen_within_a_day_is_new() {
         let seen = [(Novelty::Program, 3), (network(), 3)];
         assert_eq!(calling(&seen).check(&RULE), [Severity::Low]);
         let packaged = calling(&seen).packaged("agent");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_program_in_a_new_network_is_new_there() {
+    fn known_program_calling_new_network_is_found() {
         let seen = [(Novelty::Program, 300), (network(), 3)];
         assert_eq!(calling(&seen).check(&RULE), [Severity::Low]);
         // For incoming connections, a new network of the client is not reported.
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_program_at_a_new_port_is_new_there() {
+    fn known_program_listening_at_new_port_is_found() {
         let listening = |local: &str, port| {
             Made::program("/srv/x/agent")
                 .unowned()
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_young_or_has_holes_raises_no_alarm() {
+    fn novelty_with_young_or_incomplete_record_raises_no_alarm() {
         let seen = [(Novelty::Program, 3), (network(), 3)];
         assert_eq!(calling(&seen).host(host(6 * DAY, 6)).check(&RULE), []);
         assert_eq!(calling(&seen).host(host(30 * DAY, 4)).check(&RULE), []);

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_beyond_this_computer() {
+    fn open_control_port_is_found_only_beyond_this_computer() {
         let seen = |local: &str| {
             Made::program("/usr/bin/redis-server")
                 .packaged("redis")

@@ -53,7 +53,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn word_of_a_made_up_database_is_a_sign() {
+    fn package_claim_of_root_without_authority_is_high() {
         let made = || {
             Made::program("/usr/bin/svc")
                 .packaged("svc")

@@ -385,7 +385,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn places_weigh_by_kind_and_exposure() {
+    fn odd_place_severity_follows_directory_and_exposure() {
         let seen = |path: &str, foreign: &str| Made::program(path).unowned().connected(foreign).check(&RULE);
         assert_eq!(seen("/dev/shm/x", "203.0.113.7:443"), [Severity::High]);
         assert_eq!(seen("/dev/shm/x", "127.0.0.1:443"), [Severity::Medium]);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_interpreter_the_script_counts() {
+    fn odd_place_of_interpreter_is_that_of_its_script() {
         let made = || {
             Made::program("/usr/bin/python3.11")
                 .packaged("python3.11-minimal")

@@ -98,7 +98,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn ports_and_programs() {
+    fn known_port_served_by_other_program_is_found() {
         let seen = |made: Made, local: &str| made.listening(local).check(&RULE);
         let python = || Made::program("/usr/bin/python3.11").packaged("python");
         assert_eq!(seen(python(), "0.0.0.0:22"), [Severity::Medium]);

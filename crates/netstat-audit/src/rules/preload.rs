@@ -128,7 +128,7 @@ mod tests {
     use crate::testing::{self, Made};
 
     #[test]
-    fn who_owns_the_library_decides() {
+    fn preloaded_library_severity_follows_its_owner() {
         let with = |look: FileLook, foreign: &str| {
             Made::program("/usr/sbin/sshd")
                 .packaged("openssh-server")

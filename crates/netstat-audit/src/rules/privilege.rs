@@ -105,7 +105,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn root_below_a_user_needs_a_reason() {
+    fn root_process_below_user_without_sudo_is_found() {
         let shell = || {
             Made::program("/usr/bin/bash")
                 .packaged("bash")

@@ -52,7 +52,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn each_interface_is_listed() {
+    fn promiscuous_interface_is_low() {
         let mut host = testing::host();
         assert_eq!(testing::check_host(&host, &RULE), []);
         host.promiscuous = Fact::Known(vec![Promiscuous {

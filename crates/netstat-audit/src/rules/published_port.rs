@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_it_and_who_gets_through_decide() {
+    fn published_port_severity_follows_server_and_packet_filter() {
         let mut host = testing::host();
         assert_eq!(testing::check_host(&host, &RULE), []);
         for (to, server, verdict, severity) in [

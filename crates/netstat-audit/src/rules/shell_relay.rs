@@ -80,7 +80,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn the_relay_decides() {
+    fn shell_relay_severity_follows_relay_program() {
         let relay = |path: &str| {
             Made::program(path)
                 .packaged("x")

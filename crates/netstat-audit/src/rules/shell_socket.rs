@@ -142,7 +142,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn a_shell_with_a_connection_as_its_input() {
+    fn shell_with_connection_as_input_is_found() {
         let shell = |foreign: &str| {
             Made::program("/usr/bin/bash")
                 .packaged("bash")
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn interpreters_and_unknown_programs() {
+    fn interpreter_or_unknown_program_with_connection_as_input_is_found() {
         let python = |line: &str| {
             Made::program("/usr/bin/python3.11")
                 .packaged("python")

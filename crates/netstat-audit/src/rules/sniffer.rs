@@ -144,7 +144,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn who_takes_what() {
+    fn sniffer_severity_follows_program_and_protocol() {
         let packet = |made: Made| made.packet(ALL_FRAMES).check(&RULE);
         assert_eq!(
             packet(Made::program("/usr/bin/tcpdump").packaged("tcpdump")),

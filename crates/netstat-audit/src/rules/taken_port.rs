@@ -56,7 +56,7 @@ mod tests {
     use netstat_model::Protocol;
 
     #[test]
-    fn an_older_kernel_proves_less() {
+    fn taken_tcp_port_on_older_kernel_is_medium() {
         let seen = |protocol, bound_are_listed| {
             let mut host = testing::host();
             let taken = vec![TakenPort {

@@ -79,7 +79,7 @@ mod tests {
     use crate::testing::{self, Made};
 
     #[test]
-    fn the_tracer_and_the_traced_weigh() {
+    fn traced_program_severity_follows_tracer_and_program() {
         let seen = |path: &str, tracer: FileLook, terminal| {
             Made::program(path).packaged("x").traced(tracer, terminal).check(&RULE)
         };

@@ -215,7 +215,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn forwards_of_ssh() {
+    fn ssh_reverse_or_open_forward_is_found() {
         let seen = |line: &str| {
             Made::program("/usr/bin/ssh")
                 .packaged("openssh-client")
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_and_tools() {
+    fn sshd_with_own_config_or_tunnel_tool_is_found() {
         let sshd = |line: &str| {
             let mut made = Made::program("/usr/sbin/sshd")
                 .packaged("openssh-server")

@@ -69,7 +69,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn the_place_and_the_reach_weigh() {
+    fn unpackaged_listener_severity_follows_directory_and_reach() {
         let seen = |path: &str, local: &str| Made::program(path).unowned().listening(local).check(&RULE);
         assert_eq!(seen("/srv/x/server", "0.0.0.0:8080"), [Severity::Medium]);
         assert_eq!(seen("/srv/x/server", "127.0.0.1:8080"), [Severity::Low]);

@@ -49,7 +49,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn a_socket_of_one_view() {
+    fn socket_seen_in_one_view_only_is_critical() {
         let mut host = testing::host();
         assert_eq!(testing::check_host(&host, &RULE), []);
         host.one_sided = Ok(vec![OneSided {

@@ -95,7 +95,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn only_what_others_may_change() {
+    fn program_file_that_others_may_change_is_found() {
         let made = |user, mode| {
             Made::program("/opt/x/y")
                 .unowned()

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_with_and_without_quotes() {
+    fn csv_fields_with_and_without_quotes_are_split() {
         assert_eq!(texts("a,b,,c"), ["a", "b", "", "c"]);
         assert_eq!(texts(r#""a, b", "c""d" x,e"#), ["a, b", "c\"d", "e"]);
         assert_eq!(texts(r#""open, end"#), ["open, end"]);
@@ -244,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line(line: Vec<u8>, separator: u8) {
+        fn csv_any_line_has_a_field(line: Vec<u8>, separator: u8) {
             prop_assert!(!fields(&line, separator).is_empty());
             let _ = header(&line);
         }

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_to_write_a_network() {
+    fn network_in_each_notation_is_read_or_refused_with_reason() {
         for (word, network) in [
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.77/24", "192.0.2.0/24"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_machine_talks_to_is_special() {
+    fn network_that_every_machine_talks_to_is_special() {
         let special = |word: &str| Network::parse(word).unwrap().special().is_some();
         for word in [
             "10.0.0.0/8",
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_become_networks() {
+    fn address_range_becomes_networks() {
         let shown = |first: &str, last: &str| -> Vec<String> {
             Network::range(first.parse().unwrap(), last.parse().unwrap())
                 .unwrap()
@@ -295,12 +295,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_word(word: String) {
+        fn network_of_any_text_never_panics(word: String) {
             let _ = Network::parse(&word);
         }
 
         #[test]
-        fn networks_come_back(bits: u128, length in 0..=128u8, v4: bool) {
+        fn network_printed_reads_back_unchanged(bits: u128, length in 0..=128u8, v4: bool) {
             let network = match v4 {
                 true => Network::new(Ipv4Addr::from_bits(bits as u32).into(), length % 33),
                 false => Network::new(Ipv6Addr::from_bits(bits).into(), length),
@@ -309,7 +309,7 @@ mod tests {
         }
 
         #[test]
-        fn a_range_is_covered_exactly(first: u32, length in 0..5000u32, probe in 0..7000u32) {
+        fn address_range_is_covered_exactly_once(first: u32, length in 0..5000u32, probe in 0..7000u32) {
             let last = first.saturating_add(length);
             let networks = Network::range(Ipv4Addr::from_bits(first).into(), Ipv4Addr::from_bits(last).into()).unwrap();
             let probe = first.wrapping_sub(1000).wrapping_add(probe);
@@ -318,7 +318,7 @@ mod tests {
         }
 
         #[test]
-        fn a_wide_range_is_no_loop(first: u128, last: u128) {
+        fn address_range_of_ipv6_gives_at_most_254_networks(first: u128, last: u128) {
             if let Ok(networks) = Network::range(Ipv6Addr::from_bits(first).into(), Ipv6Addr::from_bits(last).into()) {
                 prop_assert!(networks.len() <= 254);
             }

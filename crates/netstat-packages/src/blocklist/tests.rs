@@ -38,7 +38,7 @@ fn counts(list: &BlockList) -> [usize; 5] {
 }
 
 #[test]
-fn plain_addresses_and_networks() {
+fn blocklist_of_plain_addresses_and_networks_is_read() {
     let list = load(
         "\u{feff}# header, by us\r\n\r\n198.51.100.7\r\n  203.0.113.0/24 # scanner\n; more\n203.0.113.64/26\n\
          2001:db8:bad::/48\n198.51.100.7\n::ffff:192.0.2.9\n",
@@ -57,14 +57,14 @@ fn plain_addresses_and_networks() {
 }
 
 #[test]
-fn spamhaus_text() {
+fn blocklist_of_spamhaus_text_is_read() {
     let list = load("; Spamhaus DROP List\n; Last-Modified: x\n198.51.100.0/24 ; SBL1\n203.0.113.0/25 ; SBL22\n");
     assert_eq!(counts(&list), [2, 0, 0, 0, 0]);
     assert_eq!(at(&list, "203.0.113.9"), hit(4, "203.0.113.0/25", "SBL22"));
 }
 
 #[test]
-fn spamhaus_json_lines() {
+fn blocklist_of_spamhaus_json_lines_is_read() {
     let list = load(
         "{\"cidr\":\"198.51.100.0/24\",\"sblid\":\"SBL1\",\"rir\":\"x\"}\n{\"cidr\":\"2001:db8::/32\",\"sblid\":\"SBL2\"}\n\
          {\"cidr\":4}\n{\"type\":\"metadata\",\"records\":2}\n",
@@ -76,7 +76,7 @@ fn spamhaus_json_lines() {
 }
 
 #[test]
-fn json_documents() {
+fn blocklist_of_json_documents_is_read() {
     let list = load(
         "[\n {\"ip_address\": \"198.51.100.1\", \"port\": 443, \"malware\": \"Bad\"},\n {\"ip_address\": \"x\"}\n]\n",
     );
@@ -98,7 +98,7 @@ fn json_documents() {
 }
 
 #[test]
-fn feodo_columns() {
+fn blocklist_of_feodo_csv_is_read_with_ports() {
     let list = load(
         "################\r\n# Feodo, by abuse.ch #\r\n# \"first_seen_utc\",\"dst_ip\",\"dst_port\",\"c2_status\",\"last_online\",\"malware\"\r\n\
          \"2021-01-17\",\"198.51.100.5\",\"443\",\"online\",\"x\",\"Emotet\"\r\n\"2021-01-18\",\"198.51.100.5\",\"8080\",\"online\",\"x\",\"QakBot\"\r\n\
@@ -122,7 +122,7 @@ fn feodo_columns() {
 }
 
 #[test]
-fn hosts_files_match_names_only() {
+fn blocklist_of_hosts_file_matches_names_only() {
     let list = load(
         "127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\n255.255.255.255 broadcasthost\n0.0.0.0 0.0.0.0\n\
          0.0.0.0 Bad.Example # ads\n127.0.0.1\tworse.example. tracker_1.example\n192.168.1.5 nas.example\n0.0.0.0 1.2.3.4x\n0.0.0.0\n",
@@ -139,7 +139,7 @@ fn hosts_files_match_names_only() {
 }
 
 #[test]
-fn ranges_and_other_forms() {
+fn blocklist_of_ranges_and_other_formats_is_read() {
     let list = load(
         "198.51.100.0-198.51.100.3\n198.51.101.0 - 198.51.101.255 x\nStart\tEnd\tNetblock\n198.51.102.0\t198.51.102.255\t24\t7\n\
          Some name:198.51.103.0-198.51.103.1\ncreate bad hash:net\nadd bad 198.51.104.0/24\nExitNode A1\nExitAddress 198.51.105.1 2024-01-01 00:00:00\n\
@@ -164,7 +164,7 @@ fn ranges_and_other_forms() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_named() {
+fn blocklist_unreadable_lines_are_named_with_reason() {
     let list = load(
         "198.51.100.1\n198.51.100.300\nnonsense\n198.51.100.0/40\n\u{1b}[2J\n<html>\nmore words\nlast\n10.0.0.0/8\n",
     );
@@ -185,7 +185,7 @@ fn a_line_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn several_lists_are_asked_as_one() {
+fn blocklist_of_several_files_finds_in_each() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("two.netset");
     std::fs::write(&path, "203.0.113.9\n198.51.100.7\n").unwrap();
@@ -206,7 +206,7 @@ fn several_lists_are_asked_as_one() {
 }
 
 #[test]
-fn many_ports_of_one_address_are_no_burden() {
+fn blocklist_with_60000_ports_of_one_address_finds_port() {
     let mut text = String::new();
     for port in 1..=60_000 {
         text.push_str(&format!("198.51.100.1:{port}\n"));
@@ -230,7 +230,7 @@ proptest! {
 
     /// Fragments of real lists in any order do not cause a panic.
     #[test]
-    fn any_pieces(pieces in prop::collection::vec(
+    fn blocklist_of_any_fragments_never_panics(pieces in prop::collection::vec(
         prop::sample::select(&["198.51.100.1", "/24", "-", "\n", "\r\n", "#", ";", ",", "\"", "{", "}", "[", "]", ":", "ip", "port",
             "cidr", "2001:db8::", " ", "\t", "0.0.0.0", "bad.example", "add x ", "ExitAddress ", "443", "\u{1b}"][..]), 0..60)) {
         let mut list = BlockList::default();
@@ -241,7 +241,7 @@ proptest! {
 
     /// The table agrees with a linear search.
     #[test]
-    fn the_longest_prefix_wins(
+    fn blocklist_match_is_longest_prefix(
         networks in prop::collection::vec((any::<u32>(), 0..=32u8, any::<bool>()), 1..60), probes: [u32; 8]) {
         // A small address space makes networks overlap.
         let address = |bits: u32, v6: bool| -> IpAddr {

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn known_digests() {
+    fn digests_of_known_content_are_correct() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("abc");
         fs::write(&path, "abc").unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_file_is_read_from_its_beginning() {
+    fn digest_of_open_file_is_from_its_beginning() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("abc");
         fs::write(&path, "abc").unwrap();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn many_files_keep_their_order_and_tell_progress() {
+    fn digests_of_many_files_keep_order_and_report_progress() {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = (0..50).map(|number| dir.path().join(number.to_string())).collect();
         let mut sum = 0;
@@ -348,7 +348,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_cannot_be_digested_has_a_reason() {
+    fn digest_of_unreadable_file_has_reason() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_or_shrinks_has_no_digest() {
+    fn digest_of_file_that_grows_or_shrinks_is_refused() {
         for size in [4, 6] {
             let read = digests_of(&mut &b"12345"[..], &[Algorithm::Md5], size, &|_| ());
             assert_eq!(read, Err(Unhashed::Changed), "{size}");
@@ -378,7 +378,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_what_stands_still_is_remembered() {
+    fn digest_of_recently_changed_file_is_not_cached() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "one").unwrap();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_digest_is_of_the_same_content() {
+    fn digest_cached_is_used_only_for_same_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "one").unwrap();

@@ -143,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn digits_need_the_algorithms_length() {
+    fn digest_of_wrong_length_or_letters_is_refused() {
         let digits = b"d41d8cd98f00b204e9800998ecf8427e";
         assert_eq!(
             Digest::from_hex(Algorithm::Md5, digits).unwrap().to_string().as_bytes(),
@@ -159,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digits_come_back(algorithm in prop::sample::select(&Algorithm::ALL[..]), bytes in prop::array::uniform32(any::<u8>())) {
+        fn digest_printed_reads_back_unchanged(algorithm in prop::sample::select(&Algorithm::ALL[..]), bytes in prop::array::uniform32(any::<u8>())) {
             let bytes: Vec<u8> = bytes.iter().cycle().take(algorithm.length()).copied().collect();
             let digest = Digest::new(algorithm, &bytes).unwrap();
             prop_assert_eq!(digest.bytes(), &bytes[..]);
@@ -167,7 +167,7 @@ mod tests {
         }
 
         #[test]
-        fn any_digits(digits: Vec<u8>) {
+        fn digest_of_any_text_never_panics(digits: Vec<u8>) {
             for algorithm in Algorithm::ALL {
                 let _ = Digest::from_hex(algorithm, &digits);
             }

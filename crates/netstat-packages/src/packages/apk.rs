@@ -167,7 +167,7 @@ mod tests {
         P:musl\nV:1.2\nF:lib\nR:ld-musl.so.1\nZ:Xzz\n\nF:lost\nR:file\n";
 
     #[test]
-    fn all_files() {
+    fn apk_database_lists_all_files() {
         let all: Vec<_> = files(TEXT)
             .map(|file| (file.package, file.directory, file.name))
             .collect();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_under_a_root() {
+    fn apk_owners_are_found_below_root() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("lib/apk/db")).unwrap();
         std::fs::write(dir.path().join("lib/apk/db/installed"), TEXT).unwrap();

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn places_tell_their_manager() {
+    fn origin_of_known_directory_is_its_manager() {
         let told = |path: &str| at(path).map(|(manager, name)| (manager, name.unwrap_or_default()));
         for (path, manager, name) in [
             ("/snap/firefox/4173/usr/lib/firefox/firefox", Manager::Snap, "firefox"),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn other_places_tell_nothing() {
+    fn origin_of_other_directory_is_none() {
         for path in [
             "/usr/bin/cat",
             "/tmp/.cargo/bin/x",
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped() {
+    fn origin_name_with_control_characters_is_escaped() {
         assert_eq!(
             at("/opt/a\u{1b}[2J/x"),
             Some((Manager::Opt, Some("a\\e[2J".to_owned())))
@@ -371,7 +371,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path(bytes: Vec<u8>) {
+        fn origin_of_any_path_has_printable_name(bytes: Vec<u8>) {
             if let Some(origin) = origin(&netstat_os::files::path_of(bytes)) {
                 let name = origin.name.unwrap_or_default();
                 prop_assert_eq!(text::escape_str(&name), name.as_str());

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_may_be_missing() {
+    fn pacman_package_with_missing_parts_says_what_is_unknown() {
         let dir = database();
         let place = dir.path().join(&LOCAL[1..]).join("open-ssh-9.8p1-1");
         std::fs::write(place.join("mtree"), "no gzip").unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn another_form_is_not_guessed() {
+    fn pacman_database_of_other_version_is_refused() {
         let dir = database();
         std::fs::write(dir.path().join(&LOCAL[1..]).join("ALPM_DB_VERSION"), "10").unwrap();
         let owner = Packages::open(dir.path()).owners(&["/usr/bin/ssh"]).remove(0).owner;
@@ -349,7 +349,7 @@ mod tests {
         }
 
         #[test]
-        fn escaped_paths_are_found(path in prop::collection::vec(1..=255u8, 1..20)) {
+        fn pacman_mtree_escaped_path_is_found(path in prop::collection::vec(1..=255u8, 1..20)) {
             prop_assume!(!path.contains(&b'\n') && !path.contains(&b' '));
             let escaped: String = path.iter().map(|byte| format!("\\{byte:03o}")).collect();
             prop_assert!(is_path(escaped.as_bytes(), &path));

@@ -301,7 +301,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn links_stay_within_the_root() {
+    fn root_links_are_followed_within_root_only() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join("root").join(path);
         std::fs::create_dir_all(at("usr/bin")).unwrap();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_does_not_hold_the_reader() {
+    fn root_read_of_fifo_fails_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("status");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_and_a_line_of_a_database_meet() {
+    fn wanted_paths_match_database_lines_through_links() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("usr/bin")).unwrap();
         symlink("usr/bin", dir.path().join("bin")).unwrap();

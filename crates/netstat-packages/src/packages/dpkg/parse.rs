@@ -215,7 +215,7 @@ mod tests {
         Status: install ok installed\nVersion: 3\n\nPackage: last\nVersion: 4";
 
     #[test]
-    fn packages_of_a_status_file() {
+    fn dpkg_status_packages_are_read() {
         let all: Vec<_> = stanzas(STATUS).collect();
         assert_eq!(
             all.iter().map(|s| s.name).collect::<Vec<_>>(),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_of_configuration_files() {
+    fn dpkg_status_digests_of_configuration_files_are_read() {
         let hello = stanzas(STATUS).next().unwrap();
         let text = |path: &[u8]| {
             hello
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn diversions_are_three_lines() {
+    fn dpkg_diversions_of_three_lines_each_are_read() {
         let text = b"/bin/sh\n/bin/sh.distrib\ndash\n/usr/bin/x\n/usr/bin/x.real\n:\n/half\n";
         let all: Vec<_> = diversions(text).collect();
         assert_eq!(all.len(), 2);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_and_without_architecture() {
+    fn dpkg_info_file_name_gives_package_and_architecture() {
         assert_eq!(info_name(b"bash.list", b".list"), Some((&b"bash"[..], None)));
         assert_eq!(
             info_name(b"libc6:amd64.list", b".list"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_digest() {
+    fn dpkg_md5sums_digest_is_found_by_path() {
         let sums =
             b"d41d8cd98f00b204e9800998ecf8427e  usr/bin/cat.real\n900150983cd24fb0d6963f7d28e17f72  usr/bin/cat\n\
             \\f96b697d7cb7938d525a2f31aaf161d0  odd\\nname\nzz0150983cd24fb0d6963f7d28e17f72  bad\n";
@@ -317,7 +317,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_status(cut in 0..STATUS.len(), at in 0..STATUS.len(), byte: u8) {
+        fn dpkg_status_damaged_never_panics(cut in 0..STATUS.len(), at in 0..STATUS.len(), byte: u8) {
             let mut text = STATUS[..cut].to_vec();
             if let Some(place) = text.get_mut(at) {
                 *place = byte;
@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn every_line_is_found(names in prop::collection::vec("[a-z/\\\\\n]{1,12}", 1..20)) {
+        fn dpkg_md5sums_every_line_is_found(names in prop::collection::vec("[a-z/\\\\\n]{1,12}", 1..20)) {
             let mut sums = Vec::new();
             for (index, name) in names.iter().enumerate() {
                 let path: Vec<u8> = name.bytes().flat_map(|byte| escape(&byte).to_vec()).collect();

@@ -112,7 +112,7 @@ fn all_that_is_recorded() {
 }
 
 #[test]
-fn without_a_record_there_is_a_reason() {
+fn dpkg_file_without_digest_has_reason() {
     let dir = usual();
     assert_eq!(
         package(dir.path(), "/usr/bin/env").recorded,
@@ -128,7 +128,7 @@ fn without_a_record_there_is_a_reason() {
 }
 
 #[test]
-fn diverted_files_belong_to_the_other_package() {
+fn dpkg_diverted_file_belongs_to_other_package() {
     let dir = usual();
     // dash replaced `sh`; that of bash is at `sh.distrib`, with the digest that bash records for `sh`.
     assert_eq!(package(dir.path(), "/usr/bin/sh").name, "dash");
@@ -145,7 +145,7 @@ fn diverted_files_belong_to_the_other_package() {
 }
 
 #[test]
-fn packages_of_several_architectures() {
+fn dpkg_packages_of_several_architectures_are_told_apart() {
     let dir = usual();
     assert_eq!(
         package(dir.path(), "/usr/lib/x.so").version,
@@ -158,7 +158,7 @@ fn packages_of_several_architectures() {
 }
 
 #[test]
-fn leftovers_own_nothing() {
+fn dpkg_leftovers_of_removed_packages_own_nothing() {
     let dir = usual();
     for path in [
         "/usr/bin/left",
@@ -173,7 +173,7 @@ fn leftovers_own_nothing() {
 }
 
 #[test]
-fn many_paths_keep_their_order() {
+fn dpkg_owners_of_many_paths_keep_their_order() {
     let dir = usual();
     let paths = [
         "/usr/bin/none",
@@ -198,7 +198,7 @@ fn many_paths_keep_their_order() {
 }
 
 #[test]
-fn a_part_that_cannot_be_read_leaves_the_owner_open() {
+fn dpkg_unreadable_list_leaves_owner_unknown() {
     let dir = usual();
     // A directory in the place of a list cannot be read, not even by root.
     let list = dir.path().join(ADMIN).join("info/bash.list");
@@ -217,14 +217,14 @@ fn a_part_that_cannot_be_read_leaves_the_owner_open() {
 }
 
 #[test]
-fn without_status_the_version_is_unknown() {
+fn dpkg_without_status_file_version_is_unknown() {
     let dir = usual();
     fs::remove_file(dir.path().join(ADMIN).join("status")).unwrap();
     assert_eq!(package(dir.path(), "/usr/bin/cat").version, Fact::Unknown(Why::Failed));
 }
 
 #[test]
-fn an_image_without_package_manager() {
+fn dpkg_status_directory_of_image_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let status = "Package: openssl\nVersion: 3.0\nArchitecture: arm64\nDescription: x\n";
     put(dir.path(), &format!("{ADMIN}/status.d/openssl"), status);
@@ -242,7 +242,7 @@ fn an_image_without_package_manager() {
 }
 
 #[test]
-fn without_a_database_nothing_is_said() {
+fn owner_without_package_database_is_unknown() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(
         owner(dir.path(), "/usr/bin/cat"),
@@ -253,7 +253,7 @@ fn without_a_database_nothing_is_said() {
 }
 
 #[test]
-fn a_link_out_of_the_root_is_not_followed() {
+fn dpkg_database_linked_out_of_root_is_not_read() {
     let outside = usual();
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("var/lib")).unwrap();
@@ -265,7 +265,7 @@ fn a_link_out_of_the_root_is_not_followed() {
 }
 
 #[test]
-fn lists_longer_than_the_limit_are_trouble() {
+fn dpkg_lists_longer_than_limit_are_refused() {
     let dir = usual();
     let root = crate::packages::root::Root::open(dir.path()).unwrap();
     let find = |limit| {
@@ -283,7 +283,7 @@ fn lists_longer_than_the_limit_are_trouble() {
 }
 
 #[test]
-fn sparse_list_of_300_megabytes_is_trouble() {
+fn dpkg_list_of_300_megabytes_leaves_owner_unknown() {
     let dir = usual();
     let list = dir.path().join(ADMIN).join("info/bash.list");
     fs::File::options()

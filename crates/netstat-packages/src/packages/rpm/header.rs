@@ -244,7 +244,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_package_and_its_files() {
+    fn rpm_header_gives_package_and_files() {
         let bytes = sample();
         let header = Header::parse(&bytes).unwrap();
         assert_eq!(header.name(), Some(&b"hello"[..]));

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_read_too() {
+    fn rpm_database_write_ahead_log_is_read_up_to_damage() {
         let dir = tempfile::tempdir().unwrap();
         let writer = Connection::open(dir.path().join("db")).unwrap();
         writer.pragma_update(None, "journal_mode", "wal").unwrap();
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_log(mut image in prop::collection::vec(any::<u8>(), 0..600), log: Vec<u8>, magic: bool) {
+        fn rpm_database_with_any_log_never_panics(mut image in prop::collection::vec(any::<u8>(), 0..600), log: Vec<u8>, magic: bool) {
             let mut log = log;
             if magic {
                 log.splice(0..0, 0x377f_0682u32.to_be_bytes());

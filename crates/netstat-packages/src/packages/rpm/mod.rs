@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_named() {
+    fn rpm_database_of_other_format_is_refused_by_name() {
         for (file, form) in [("Packages", "Berkeley DB"), ("Packages.db", "ndb")] {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir_all(dir.path().join("var/lib/rpm")).unwrap();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_database_leaves_the_owner_open() {
+    fn rpm_database_damaged_leaves_owner_unknown() {
         let (dir, path) = database();
         let unknown = |problem| {
             let trouble = Trouble {
