@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn program_gets_the_finding_on_its_input() {
+    fn alert_program_gets_finding_on_its_input() {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("out");
         let program = script(directory.path(), &format!("cat > {}", out.display()));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_reads_nothing_and_hangs_is_ended() {
+    fn alert_program_that_reads_nothing_and_hangs_is_ended() {
         let directory = tempfile::tempdir().unwrap();
         let program = script(directory.path(), "sleep 1000");
         let large = json!({"evidence": "x".repeat(1 << 20)});
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_others_could_change_is_refused() {
+    fn alert_program_that_others_could_change_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let program = script(directory.path(), "true");
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_the_journal_and_the_log() {
+    fn journal_and_syslog_entries_carry_fields_of_finding() {
         let text = journal_entry(&alert());
         let text = String::from_utf8_lossy(&text);
         for part in [

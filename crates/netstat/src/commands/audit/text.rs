@@ -454,7 +454,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_break_at_blanks_and_lose_nothing() {
+    fn wrapped_text_breaks_at_blanks_and_loses_nothing() {
         assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrapped("a-very-long-word b", 8), ["a-very-l", "ong-word", "b"]);
         assert_eq!(wrapped("", 4), [""]);
@@ -462,14 +462,14 @@ mod tests {
     }
 
     #[test]
-    fn long_cells_keep_both_ends() {
+    fn shortened_long_cell_keeps_both_ends() {
         assert_eq!(shortened("/home/dev/.cache/x/agent", 13), "/home...agent");
         assert_eq!(shortened("short", 13), "short");
     }
 
     proptest! {
         #[test]
-        fn no_line_is_too_long(text in "[a-z\u{e4}\u{4e2d} ]{0,120}", room in 2usize..40) {
+        fn wrapped_arbitrary_text_fits_and_loses_no_letter(text in "[a-z\u{e4}\u{4e2d} ]{0,120}", room in 2usize..40) {
             let lines = wrapped(&text, room);
             prop_assert!(lines.iter().all(|line| line.width() <= room), "{lines:?}");
             let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_grow_by_letters_that_they_lack() {
+    fn completion_of_cluster_offers_letters_it_lacks() {
         let grown = offered("netstat -an");
         assert!(grown.contains(&"-ano".to_owned()), "{grown:?}");
         for word in ["-ana", "-ann", "-anh"] {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_in_the_case_that_was_typed() {
+    fn completion_of_protocol_keeps_the_case_typed() {
         for line in [
             "netstat -p t",
             "netstat -ap t",
@@ -388,14 +388,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_like_tulp_may_be_complete() {
+    fn completion_after_tulp_offers_switches_beside_protocols() {
         let found = offered("netstat -tulp -");
         assert!(found.contains(&"-n".to_owned()), "{found:?}");
         assert!(!offered("netstat -ap -").contains(&"-n".to_owned()));
     }
 
     #[test]
-    fn lists_with_commas() {
+    fn completion_in_comma_list_offers_values_not_yet_named() {
         assert_eq!(offered("netstat --state est"), ["established"]);
         assert_eq!(offered("netstat --state = EST"), ["ESTABLISHED"]);
         assert_eq!(offered("netstat --state listening,syn_s"), ["listening,syn_sent"]);
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_that_keeps_the_equals_sign() {
+    fn completion_of_word_with_equals_sign_repeats_the_option() {
         let words = ["netstat", "--state=LISTENING,est"].map(str::to_owned).to_vec();
         let found = answers(program(), words, 1, false, &mut netstat_os::Replay::default());
         assert_eq!(
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dash_turns_the_order_of_a_column() {
+    fn completion_of_sort_column_keeps_the_leading_dash() {
         let sort = Values::List {
             words: columns::<Sockets>(),
             reversible: true,
@@ -440,7 +440,7 @@ mod tests {
 
     /// Catches options whose values could be completed, but are not.
     #[test]
-    fn every_value_is_known_or_free_for_a_reason() {
+    fn every_option_value_has_completions_or_is_listed_as_free() {
         // Numbers, addresses and names that only the user knows.
         const FREE: &[&str] = &[
             "local",
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn arbitrary_lines_never_panic() {
+    fn completion_of_odd_lines_never_panics() {
         for line in [
             "",
             "netstat",

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_a_shell_would_read_are_left_out() {
+    fn live_values_special_to_a_shell_are_left_out() {
         let mut values = BTreeMap::new();
         for value in [
             &b"nginx"[..],
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn computer_is_read_only_where_its_values_may_stand() {
+    fn completion_reads_the_computer_only_where_its_values_fit() {
         let wanted = |line: &str| Live::is_wanted(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         for line in [
             "netstat inspect ",

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_show_reason_effect_and_remedy_and_good_checks_one_line() {
+    fn doctor_text_explains_problems_and_gives_good_checks_one_line() {
         let checks = [
             Check::new(CheckArea::Kernel, "btf", CheckStatus::Good, "there").because("not shown"),
             Check::new(CheckArea::Answers, "sockets", CheckStatus::Limited, "evil\u{1b}[2J")

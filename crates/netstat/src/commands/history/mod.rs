@@ -373,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_columns_name_columns_that_exist() {
+    fn default_column_lists_name_existing_columns() {
         assert_eq!(columns::named::<Flows>(&ALL_OF_MACHINES).len(), ALL_OF_MACHINES.len());
         assert_eq!(columns::named::<Flows>(DEFAULT_TEXT).len(), DEFAULT_TEXT.len());
     }

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_span_each_unit_is_short() {
+    fn short_span_is_short_in_every_unit() {
         for (millis, shown) in [
             (0, "0 ms"),
             (412, "412 ms"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn readable_numbers_get_units() {
+    fn readable_numbers_have_units() {
         let zone = Zone::of(TimeZone::UTC, 0);
         let cell = |name: &str, value: Value<'static>| {
             let mut out = Vec::new();

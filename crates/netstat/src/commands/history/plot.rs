@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn into_bars_hours_are_those_of_the_zone() {
+    fn plot_bars_are_hours_and_days_of_the_time_zone() {
         let winter = 1_795_834_200_000;
         let found = bars(
             PlotBy::Hour,
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn into_bars_too_many_minutes_are_refused() {
+    fn plot_bars_of_too_many_minutes_are_refused() {
         let mut counted = Counted::new(PlotBy::Minute, PlotOf::Flows, TimeZone::UTC);
         counted.add(0, None, None);
         counted.add(i64::from(u32::MAX) * 1_000, None, None);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn text_the_longest_bar_fills_the_width_and_none_vanishes() {
+    fn plot_longest_bar_fills_the_width_and_none_vanishes() {
         let bar = |label: &str, value| Bar {
             label: label.to_owned(),
             value,
@@ -280,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn add_any_moment_is_counted_once(moments in proptest::collection::vec(any::<i64>(), 1..20)) {
+        fn plot_counts_any_moment_once(moments in proptest::collection::vec(any::<i64>(), 1..20)) {
             let mut counted = Counted::new(PlotBy::Clock, PlotOf::Flows, TimeZone::UTC);
             for moment in &moments {
                 counted.add(*moment, None, None);

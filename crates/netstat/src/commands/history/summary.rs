@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fitted_long_names_are_cut_to_the_column() {
+    fn summary_names_are_fitted_to_the_column() {
         use unicode_width::UnicodeWidthStr;
         for name in [
             "nginx",
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_nothing_says_none() {
+    fn summary_without_sums_says_none() {
         let mut out = Vec::new();
         sums::<String>(&mut out, "Top programs", HashMap::new(), |sum| sum.flows, |name| name).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "\nTop programs\n  none\n");

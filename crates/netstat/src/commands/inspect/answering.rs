@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_means_what_answers_there() {
+    fn endpoint_target_finds_the_socket_that_answers_there() {
         for (word, expected) in [
             ("127.0.0.1:80", &[0][..]),
             ("localhost:80", &[0]),

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_named_and_their_absence_is_said() {
+    fn packet_filters_are_named_or_said_to_be_absent() {
         let none = || Fact::Known(Vec::new());
         let unseen = Fact::Unknown(Why::NotPermitted);
         let old = || Fact::Known(vec![b"filter".to_vec(), b"nat".to_vec()]);

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn file_with_holes_comes_back_from_the_archive() {
+    fn sparse_file_comes_back_from_the_archive_with_its_holes() {
         // More pieces than fit in one header, a hole at the end, no content, and only content.
         let many: Vec<u64> = (0..40).map(|number| number << 20).collect();
         for (places, size) in [(&many[..], 50 << 20), (&[1 << 20], (1 << 20) + 4), (&[], 7 << 20)] {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_shrinks_is_filled_up() {
+    fn file_that_shrinks_while_read_is_filled_up_with_zeros() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"abc").unwrap();
         let mut pieces = Pieces::new(&file, &[(0, 5)], 5);

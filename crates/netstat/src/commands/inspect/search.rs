@@ -451,7 +451,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn targets_find_sockets_and_processes() {
+    fn every_form_of_target_finds_its_sockets_and_processes() {
         with_world(|world| {
             for (word, sockets, pids) in [
                 ("8080", &[0][..], &[8080][..]),
@@ -486,7 +486,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_near_is_suggested() {
+    fn target_without_match_gets_similar_names_suggested() {
         with_world(|world| {
             assert_eq!(world.near(&read("808")), ["port 8080 of nginx [8080]"]);
             assert_eq!(world.near(&read("445")), ["port 443 of python3 [12]"]);

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_differences_by_time() {
+    fn rates_are_byte_differences_divided_by_time() {
         let figures = Metrics::unknown(Why::NotAsked);
         let before = before();
         let sample = sample(&figures, &before, 500);

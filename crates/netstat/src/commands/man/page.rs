@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_the_program_has_what_a_page_has() {
+    fn program_page_has_the_usual_headings() {
         let page = of_program(&program(), "netstat");
         assert_eq!(
             headings(&page),
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_and_command_is_in_a_page() {
+    fn man_pages_contain_every_option_and_command() {
         let program = program();
         let page = of_program(&program, "netstat");
         let shown = |word: &str| word.replace('-', "\\-");
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_has_a_page_of_its_own() {
+    fn every_command_has_a_man_page_of_its_own() {
         for command in COMMANDS {
             let page = of_command(&program(), &command.name.to_uppercase(), "netstat").unwrap();
             for heading in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"] {
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_exchanged_but_not_in_paths() {
+    fn page_under_another_name_renames_the_program_but_no_paths() {
         let text = "netstat netstat\\-man(1) /proc/net/netstat \\fBnetstat\\fR xnetstat netstats";
         let expected = "ns ns\\-man(1) /proc/net/netstat \\fBns\\fR xnetstat netstats";
         assert_eq!(renamed(text, "ns"), expected);
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn help_texts_have_parts() {
+    fn help_text_is_split_at_its_headings() {
         let parts = blocks("Examples:\n  a b   c\n\nExit status: 0 all is well,\n1 not.\n");
         assert_eq!(
             parts,
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn text_becomes_paragraphs_and_entries() {
+    fn help_text_becomes_paragraphs_and_entries_of_a_page() {
         let mut page = Page {
             roff: Roff::new(),
             done: String::new(),

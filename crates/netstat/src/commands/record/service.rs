@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn manager_is_the_one_that_runs() {
+    fn service_manager_found_is_the_running_one() {
         assert_eq!(
             here(&["/run/systemd/system", "/etc/sv", "/etc/service"]),
             Some(Manager::Systemd)
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn write_file_of_others_is_left_alone() {
+    fn service_file_of_others_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/netstat-record.service");
         write(&path, UNIT, false).unwrap();

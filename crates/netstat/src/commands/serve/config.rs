@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn file_sets_options_and_the_command_line_replaces_them() {
+    fn config_file_sets_options_and_command_line_replaces_them() {
         let text = "# comment\nlisten = [\"127.0.0.1:1\", \"unix:/run/x.sock\"]\nmax-programs = 7\ninsecure = true\n\
                     allow-actions = false\ninterval = \"5s\"\notlp = \"http://localhost:4318\"\notlp-logs = [\"flows\", \"findings\"]\n";
         let file = merged(&[], text).unwrap();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn file_with_a_mistake_names_its_line_and_word() {
+    fn config_file_with_a_mistake_is_refused_by_line_and_word() {
         for (text, expected) in [
             ("listen = \n", "line 1: "),
             (
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn file_without_end_is_not_read_to_its_end() {
+    fn config_file_without_end_is_refused() {
         assert!(read(Path::new("/dev/zero")).is_err());
     }
 }

@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_is_an_option_of_the_command_line() {
+    fn every_served_parameter_is_an_option_of_the_command_line() {
         for (source, resource) in SOURCES.iter().zip(provider(None).resources()) {
             let wanted = source.options.len() + if source.filters { FILTERS.len() } else { 0 };
             let positional = usize::from(source.positional.is_some());
@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgement_of_a_finding_that_is_not_there_is_refused() {
+    fn acknowledgement_of_absent_finding_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let baseline = directory.path().join("audit.toml");
         let word = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn fleet_resources_are_there_with_a_fleets_store_only() {
+    fn fleet_resources_are_served_with_a_fleet_store_only() {
         let names = |store: Option<&str>| -> Vec<&str> {
             provider(store)
                 .resources()
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn every_table_answers_without_parameters() {
+    fn every_served_table_answers_without_parameters() {
         for source in SOURCES.iter().filter(|source| source.command.is_none()) {
             let document = ask(source.name, &[], Format::Json).unwrap();
             let document: Value = serde_json::from_slice(&document).unwrap();
@@ -620,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_those_of_the_command_line() {
+    fn served_documents_are_those_of_the_command_line() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
         let parameters = [("port", &*port), ("listening", "true")];
@@ -643,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn values_never_become_options_and_wrong_ones_are_named() {
+    fn parameter_values_never_become_options_and_wrong_ones_are_named() {
         for (resource, parameters, word) in [
             ("sockets", [("port", "x")], "x"),
             ("sockets", [("columns", "--json")], "--json"),

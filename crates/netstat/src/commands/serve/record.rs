@@ -163,7 +163,7 @@ mod tests {
     use netstat_record::Writer;
 
     #[test]
-    fn sums_of_gaps_grow_and_begin_again_with_a_new_store() {
+    fn gap_sums_grow_and_begin_again_with_a_new_store() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let figures = RecordFigures::default();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn shipping_figures_appear_only_where_something_is_sent() {
+    fn shipping_figures_appear_only_when_the_record_is_shipped() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let figures = RecordFigures::default();

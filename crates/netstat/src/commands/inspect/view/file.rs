@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_look_like_those_of_ls() {
+    fn file_permissions_are_shown_as_by_ls() {
         for (bits, shown) in [
             (0o755, "rwxr-xr-x"),
             (0o4755, "rwsr-xr-x"),

@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn rows_are_broken_between_words() {
+    fn card_rows_are_broken_between_words() {
         let mut lines = Lines::new(40);
         lines.title("title", "asked", false);
         lines.row("label", "some words that do not fit into one line at all");
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_too_long_and_nothing_is_lost(text in "[a-z\u{e4} ]{0,200}", room in 1usize..40) {
+        fn broken_arbitrary_text_fits_and_loses_no_letter(text in "[a-z\u{e4} ]{0,200}", room in 1usize..40) {
             let lines = broken(&text, room);
             prop_assert!(lines.iter().all(|line| line.chars().count() <= room));
             let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
