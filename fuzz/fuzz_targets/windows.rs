@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use netstat_model::Family;
 use netstat_model::windows_host::{Door, FirewallRule, ProfilePolicy, WindowsFirewall};
 use netstat_os::windows::parse;
-use netstat_os::windows::{Buffer, Tables, Wide};
+use netstat_os::windows::{Buffer, DiskAnswer, Tables, Wide};
 
 fuzz_target!(|data: &[u8]| {
     for family in [Family::V4, Family::V6] {
@@ -25,6 +25,9 @@ fuzz_target!(|data: &[u8]| {
     let _ = parse::processes(&buffer);
     let _ = parse::services(&buffer, data.len() as u32);
     let _ = parse::processors(data);
+    let answer = DiskAnswer { performance: data.to_vec(), ..DiskAnswer::default() };
+    let _ = parse::disk(&answer);
+    let _ = parse::connection_bytes(data);
     for directory in [false, true] {
         let _ = parse::file_access(data, directory);
     }

@@ -303,11 +303,44 @@ impl WindowsFirewall {
         }
     }
 
+    /// Returns the verdict of each profile.
+    pub fn verdicts(&self, door: &Door<'_>) -> Vec<(Profile, ProfileVerdict)> {
+        let of = |profile| (profile, self.verdict(profile, door));
+        Profile::ALL.into_iter().map(of).collect()
+    }
+
     /// Returns the verdicts of all profiles as text, safe to print; profiles with the same verdict share a line.
     pub fn lines(&self, door: &Door<'_>) -> Vec<String> {
+        ProfileVerdict::lines(&self.verdicts(door))
+    }
+}
+
+impl ProfileVerdict {
+    /// Returns a name for machines: `off`, `everybody`, `only`, `nobody` or `unknown`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            ProfileVerdict::Off => "off",
+            ProfileVerdict::Everybody(_) => "everybody",
+            ProfileVerdict::Only(..) => "only",
+            ProfileVerdict::Nobody(_) => "nobody",
+            ProfileVerdict::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Returns the name of the rule that decides, if one does. Escape before printing.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            ProfileVerdict::Off => None,
+            ProfileVerdict::Everybody(rule) | ProfileVerdict::Nobody(rule) => rule.as_deref(),
+            ProfileVerdict::Only(_, rule) | ProfileVerdict::Unknown(rule) => Some(rule),
+        }
+    }
+
+    /// Returns the verdicts as text, safe to print; profiles with the same verdict share a line.
+    pub fn lines(verdicts: &[(Profile, ProfileVerdict)]) -> Vec<String> {
         let mut told: Vec<(Vec<&str>, String)> = Vec::new();
-        for profile in Profile::ALL {
-            let words = self.verdict(profile, door).to_string();
+        for (profile, verdict) in verdicts {
+            let words = verdict.to_string();
             match told.iter_mut().find(|(_, known)| *known == words) {
                 Some((names, _)) => names.push(profile.name()),
                 None => told.push((vec![profile.name()], words)),

@@ -227,6 +227,15 @@ fn windows_process_is_inspected_in_terms_of_windows() {
     ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
+    let (json, _) = run(&["inspect", "pid:3000", "--sample", "0s", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let reach = json["cards"][0]["reach"].as_array().unwrap();
+    let port = reach.iter().find(|reach| reach["port"] == 9000).unwrap();
+    assert_eq!(
+        port["windows"]["firewall"][2],
+        serde_json::json!({"profile": "public", "verdict": "everybody", "from": null, "rule": "Invoice"})
+    );
+    assert_eq!(port["windows"]["port_proxies"], serde_json::json!([]));
     for part in [
         "umask",
         "capabilit",

@@ -1,7 +1,7 @@
 //! A service whose program others than administrators may replace.
 
 use netstat_model::Fact;
-use netstat_model::process::{ServiceProgram, sid_name};
+use netstat_model::process::{FileAccess, ServiceProgram, sid_name};
 use netstat_model::text::{escape, escape_str, powershell_quoted};
 
 use crate::case::Host;
@@ -57,43 +57,33 @@ fn one(service: &ServiceProgram, administrators: &[String], notes: &mut Notes) {
         .as_ref()
         .known()
         .filter(|access| !access.is_administrators_only());
-    let (severity, headline) = match writable {
-        Some(access) => {
-            let mut writers: Vec<&str> = access.writers.iter().map(|sid| sid_name(sid)).collect();
-            if access.open {
-                writers.push("everyone");
-            }
-            if writers.is_empty() {
-                writers.push(sid_name(&access.owner));
-            }
-            evidence.push(format!(
-                "its program can be changed by {}",
-                escape_str(&writers.join(", "))
-            ));
+    let foreign = writable.filter(|access| !access.is_of_administrators(administrators));
+    let (severity, headline) = match (foreign, service.plantable.as_slice(), writable) {
+        (Some(access), ..) => {
+            evidence.push(format!("its program can be changed by {}", writers(access)));
             let anybody = access.open || access.writers.iter().any(|sid| ANYBODY.contains(&sid.as_str()));
-            if access.is_of_administrators(administrators) {
-                evidence
-                    .push("that is an account of an administrator, whose programs need no elevation for it".to_owned());
-                let headline = format!("the program of service {name} can be replaced without elevation");
-                (Severity::Low, headline)
-            } else {
-                let severity = if anybody { Severity::High } else { Severity::Medium };
-                let headline = format!("the program of service {name} can be replaced by others than administrators");
-                (severity, headline)
-            }
+            let severity = if anybody { Severity::High } else { Severity::Medium };
+            let headline = format!("the program of service {name} can be replaced by others than administrators");
+            (severity, headline)
         }
-        None if !service.plantable.is_empty() => {
+        (None, [_, ..], _) => {
             let paths: Vec<String> = service.plantable.iter().map(|path| escape(path).into_owned()).collect();
             evidence.push(format!(
                 "Windows tries {} first, where others than administrators may put a file",
                 paths.join(", ")
             ));
-            (
-                Severity::High,
-                format!("another program can be put in the way of service {name}"),
-            )
+            let headline = format!("another program can be put in the way of service {name}");
+            (Severity::High, headline)
         }
-        None => return,
+        (None, [], Some(access)) => {
+            evidence.push(format!(
+                "its program can be changed by {}: an account of an administrator, whose programs need no elevation for it",
+                writers(access)
+            ));
+            let headline = format!("the program of service {name} can be replaced without elevation");
+            (Severity::Low, headline)
+        }
+        (None, [], None) => return,
     };
     notes.found(Note {
         severity,
@@ -106,11 +96,22 @@ fn one(service: &ServiceProgram, administrators: &[String], notes: &mut Notes) {
     });
 }
 
+/// The accounts that may change the file besides the built-in administrators; safe to print.
+fn writers(access: &FileAccess) -> String {
+    let mut writers: Vec<&str> = access.writers.iter().map(|sid| sid_name(sid)).collect();
+    if access.open {
+        writers.push("everyone");
+    }
+    if writers.is_empty() {
+        writers.push(sid_name(&access.owner));
+    }
+    escape_str(&writers.join(", ")).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{check_host, windows_host};
-    use netstat_model::process::FileAccess;
 
     fn service(command: &str, writers: &[&str]) -> ServiceProgram {
         ServiceProgram {
@@ -156,6 +157,9 @@ mod tests {
             plantable: vec![br"C:\my.exe".to_vec()],
             ..service(r"C:\my tools\agent.exe", &[])
         };
-        assert_eq!(seen(planted), [Severity::High]);
+        assert_eq!(seen(planted.clone()), [Severity::High]);
+        // That its file belongs to an administrator's account excuses nothing.
+        let access = service(r"C:\my tools\agent.exe", &["S-1-5-21-1-2-3-1000"]).access;
+        assert_eq!(seen(ServiceProgram { access, ..planted }), [Severity::High]);
     }
 }

@@ -20,8 +20,6 @@ use netstat_audit::{Finding, Verdict};
 pub(crate) struct Report {
     /// Each target, with the number of sockets and processes that it matched.
     pub(crate) targets: Vec<Answered>,
-    /// What Windows admits and forwards; `None` on other systems, or if there are no listeners.
-    pub(crate) windows_host: Option<netstat_model::windows_host::WindowsHost>,
     /// The packet filters; `None` if no process is listening.
     pub(crate) filter: Option<PacketFilter>,
     /// The cards, in the order of the targets.

@@ -138,8 +138,15 @@ impl Inspection<'_, '_, '_> {
                 reach.ask(&rules);
             }
             // Windows has no packet filter of this kind.
-            report.windows_host = self.context.system.windows_host();
-            report.filter = Some(rules).filter(|_| report.windows_host.is_none());
+            let host = self.context.system.windows_host();
+            for subject in report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok()) {
+                for reach in &mut subject.reach {
+                    if let Some(host) = &host {
+                        reach.ask_windows(host, &subject.facts);
+                    }
+                }
+            }
+            report.filter = Some(rules).filter(|_| host.is_none());
         }
         worst_first(&mut report.cards);
         report.limits = list.limits;

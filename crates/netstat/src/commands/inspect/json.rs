@@ -7,6 +7,7 @@ use netstat_model::process::{
     Ancestor, Capabilities, Descriptor, FileAccess, FileFacts, FileStatus, Mapped, ProcessFacts, ProcessNamespace,
     Seccomp, Signature, WindowsProcess,
 };
+use netstat_model::windows_host::{PortProxy, Profile, ProfileVerdict};
 use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpMetric, UnitManager, Why};
 use netstat_names::Services;
 use netstat_packages::packages::{FileOwner, Match, Ownership};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::card::{Card, FileView, ForeignRoot, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
 use super::past::Past;
-use super::reach::Reach;
+use super::reach::{Reach, WindowsReach};
 use super::usage::Usage;
 use crate::output::json::{Document, text, timestamp};
 use netstat_audit::Severity;
@@ -665,7 +666,29 @@ fn reach(reach: &Reach) -> Value {
         "words": reach.words,
         "published": reach.published,
         "passages": reach.passages.iter().map(passage).collect::<Vec<_>>(),
+        "windows": reach.windows.as_ref().map(windows_reach),
     })
+}
+
+fn windows_reach(reach: &WindowsReach) -> Value {
+    let verdict = |(profile, verdict): &(Profile, ProfileVerdict)| {
+        let from = match verdict {
+            ProfileVerdict::Only(from, _) => Some(from),
+            _ => None,
+        };
+        json!({"profile": profile.name(), "verdict": verdict.name(), "from": from, "rule": verdict.rule()})
+    };
+    let proxy = |proxy: &PortProxy| json!({"kind": proxy.kind, "listen": proxy.listen, "to": proxy.to});
+    Object::default()
+        .fact(
+            "firewall",
+            reach
+                .firewall
+                .as_ref()
+                .map(|verdicts| verdicts.iter().map(verdict).collect::<Vec<_>>()),
+        )
+        .set("port_proxies", reach.proxies.iter().map(proxy).collect::<Vec<_>>())
+        .finish()
 }
 
 fn stands_for(stands_for: &StandsFor) -> Value {

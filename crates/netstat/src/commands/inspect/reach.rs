@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 
 use netstat_model::packet_filter::{FilterVerdict, PacketFilter};
+use netstat_model::process::ProcessFacts;
 use netstat_model::reach::{Extent, LocalNetwork};
-use netstat_model::{Family, Protocol, Socket};
+use netstat_model::windows_host::{Door, PortProxy, Profile, ProfileVerdict, WindowsHost};
+use netstat_model::{Component, Fact, Family, Protocol, Socket};
 
 use netstat_audit::passage;
 
@@ -31,6 +33,17 @@ pub(crate) struct Reach {
     pub(crate) elsewhere: bool,
     /// How packet filters treat packets from outside, for each family; empty if they were not consulted.
     pub(crate) passages: Vec<(Family, FilterVerdict)>,
+    /// What Windows does with packets from outside; `None` on other systems and for a port of this computer alone.
+    pub(crate) windows: Option<WindowsReach>,
+}
+
+/// How Windows treats packets from other computers to a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WindowsReach {
+    /// The verdict of Windows Firewall in each profile.
+    pub(crate) firewall: Fact<Vec<(Profile, ProfileVerdict)>>,
+    /// The port proxies that listen on this port.
+    pub(crate) proxies: Vec<PortProxy>,
 }
 
 impl Reach {
@@ -49,6 +62,7 @@ impl Reach {
             published: Vec::new(),
             elsewhere: elsewhere.is_some(),
             passages: Vec::new(),
+            windows: None,
         }
     }
 
@@ -60,6 +74,37 @@ impl Reach {
     /// Whether it can be reached from other computers, or may be.
     pub(crate) fn may_be_beyond(&self) -> bool {
         !self.elsewhere && self.extent != Extent::Here
+    }
+
+    /// Consults Windows Firewall and the port proxies of `host` about this port of the process.
+    pub(crate) fn ask_windows(&mut self, host: &WindowsHost, process: &ProcessFacts) {
+        if !self.may_be_beyond() {
+            return;
+        }
+        let service = |component: &Component| match component {
+            Component::Service { name } => Some(name.clone()),
+            _ => None,
+        };
+        let components = process.components.as_ref().known();
+        let services: Option<Vec<Vec<u8>>> = components.map(|all| all.iter().filter_map(service).collect());
+        let program = match process.kernel_thread {
+            true => Some(&b"System"[..]),
+            false => process.program.as_ref().known().map(|program| program.path.as_slice()),
+        };
+        let door = Door {
+            protocol: passage::number(self.protocol),
+            port: self.port,
+            program,
+            services: services.as_deref(),
+        };
+        let proxies = host.port_proxies.as_ref().known().into_iter().flatten();
+        self.windows = Some(WindowsReach {
+            firewall: host.firewall.as_ref().map(|firewall| firewall.verdicts(&door)),
+            proxies: proxies
+                .filter(|proxy| proxy.port() == Some(self.port))
+                .cloned()
+                .collect(),
+        });
     }
 
     /// Consults `filter` about who is admitted.

@@ -195,6 +195,7 @@ mod tests {
             published: Vec::new(),
             elsewhere: false,
             passages: Vec::new(),
+            windows: None,
         };
         assert_eq!(
             units(&[at(22), at(23)], &[unit]),

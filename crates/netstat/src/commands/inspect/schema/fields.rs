@@ -534,6 +534,13 @@ pub(super) const REACH: &[Field] = &[
         "what packet filters make of those who come from other computers, for each family that it takes; empty where they were not \
          asked",
     ),
+    (
+        "windows",
+        Is::Open,
+        true,
+        "what Windows makes of them: firewall (for the domain, private and public profile: verdict off, everybody, only, nobody or \
+         unknown, from, rule) and port_proxies (kind, listen, to); null on other systems and for a port of this computer alone",
+    ),
 ];
 
 pub(super) const PASSAGE: &[Field] = &[

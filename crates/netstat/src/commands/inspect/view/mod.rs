@@ -100,7 +100,7 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
 
 /// Formats one card.
 fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
-    let (filter, windows_host) = (report.filter.as_ref(), report.windows_host.as_ref());
+    let filter = report.filter.as_ref();
     let mut lines = Lines::new(screen.width);
     let targets: Vec<String> = card
         .targets
@@ -129,7 +129,7 @@ fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
             if let Some(opinion) = &subject.opinion {
                 verdict::write_details(&mut lines, opinion);
             }
-            process::write_reach(&mut lines, subject, filter, windows_host);
+            process::write_reach(&mut lines, subject, filter);
             let unread = subject.facts.unread();
             // The findings have already reported what could not be examined.
             if !unread.is_empty() && subject.opinion.is_none() {

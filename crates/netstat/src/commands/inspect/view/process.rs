@@ -2,7 +2,6 @@
 
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Capabilities, Descriptor, Namespaces, ProcessFacts, Seccomp};
-use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Component, Fact, UnitManager, text};
 
 use super::super::card::{StandsFor, Subject};
@@ -341,12 +340,7 @@ fn sockets(subject: &Subject) -> String {
 }
 
 /// Writes who can reach the ports on which the process listens.
-pub(super) fn write_reach(
-    lines: &mut Lines,
-    subject: &Subject,
-    filter: Option<&PacketFilter>,
-    windows_host: Option<&WindowsHost>,
-) {
+pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&PacketFilter>) {
     const MOST: usize = 5;
     for (place, reach) in subject.reach.iter().take(MOST).enumerate() {
         let side = match &reach.zone {
@@ -360,10 +354,8 @@ pub(super) fn write_reach(
         for published in &reach.published {
             lines.row("", &format!("- published by NAT at {published}"));
         }
-        if let Some(host) = windows_host.filter(|_| reach.may_be_beyond()) {
-            for line in windows::reach(host, reach, &subject.facts) {
-                lines.row("", &format!("- {line}"));
-            }
+        for line in reach.windows.iter().flat_map(windows::reach) {
+            lines.row("", &format!("- {line}"));
         }
         // If no filter drops anything, the line about filters says so for all ports.
         if filter.is_some_and(filter::active) {

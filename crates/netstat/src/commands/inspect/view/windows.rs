@@ -1,10 +1,10 @@
 //! The Windows-specific parts of a card: user and rights, signature of the program, firewall rules for its ports.
 
 use netstat_model::process::{FileAccess, Mapped, ProcessFacts, Signature, WindowsProcess, sid_name};
-use netstat_model::windows_host::{Door, PortProxy, WindowsHost};
+use netstat_model::windows_host::ProfileVerdict;
 use netstat_model::{Component, Fact, text};
 
-use super::super::reach::Reach;
+use super::super::reach::WindowsReach;
 use super::lines::Lines;
 use crate::context::human::{bytes, plural};
 
@@ -155,36 +155,14 @@ fn access(access: &Fact<FileAccess>) -> String {
 }
 
 /// Describes how the firewall treats a port, and where a port proxy leads; safe to print.
-pub(super) fn reach(host: &WindowsHost, reach: &Reach, facts: &ProcessFacts) -> Vec<String> {
-    let mut lines = match &host.firewall {
-        Fact::Known(firewall) => {
-            let services = facts.components.as_ref().known().map(|components| services(components));
-            let program = match facts.kernel_thread {
-                true => Some(&b"System"[..]),
-                false => facts.program.as_ref().known().map(|program| program.path.as_slice()),
-            };
-            firewall.lines(&Door {
-                protocol: netstat_audit::passage::number(reach.protocol),
-                port: reach.port,
-                program,
-                services: services.as_deref(),
-            })
-        }
+pub(super) fn reach(reach: &WindowsReach) -> Vec<String> {
+    let mut lines = match &reach.firewall {
+        Fact::Known(verdicts) => ProfileVerdict::lines(verdicts),
         Fact::Unknown(why) => vec![format!(
             "whether Windows Firewall lets anybody in is unknown: {}",
             why.words()
         )],
     };
-    let proxies = host.port_proxies.as_ref().known().into_iter().flatten();
-    let of_port = |proxy: &&PortProxy| proxy.port() == Some(reach.port);
-    lines.extend(proxies.filter(of_port).map(|proxy| format!("port proxy: {proxy}")));
+    lines.extend(reach.proxies.iter().map(|proxy| format!("port proxy: {proxy}")));
     lines
-}
-
-fn services(components: &[Component]) -> Vec<Vec<u8>> {
-    let name = |component: &Component| match component {
-        Component::Service { name } => Some(name.clone()),
-        _ => None,
-    };
-    components.iter().filter_map(name).collect()
 }
