@@ -2,6 +2,7 @@
 //! library from it: everything on it is unknown, and the program continues and ends normally.
 #![cfg(target_os = "linux")]
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
@@ -191,5 +192,79 @@ fn record_and_watch_on_a_silent_file_system_end_on_a_signal() {
             || child.try_wait().unwrap().is_some(),
             || format!("{words:?} does not end"),
         );
+    }
+}
+
+/// The monitor goes on drawing, and ends at `q` and at SIGTERM, where a program and its open files lie on a silent file system.
+#[test]
+fn monitor_on_a_silent_file_system_draws_and_ends() {
+    own_namespace!(Needs::PROCESSES);
+    if !netstat_testkit::have("script") {
+        return;
+    }
+    let Some(scene) = Scene::set() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let frames = folder.path().join("frames");
+    let status = folder.path().join("status");
+    for (signal, expected) in [(false, "0"), (true, "143")] {
+        // Those of the run before.
+        let _ = (std::fs::remove_file(&status), std::fs::remove_file(&frames));
+        let pid_file = folder.path().join("pid");
+        let line = format!(
+            "stty rows 40 cols 140; sh -c 'echo $$ > {}; exec {} monitor --interval 1s network'; echo $? > {}",
+            pid_file.display(),
+            env!("CARGO_BIN_EXE_netstat"),
+            status.display()
+        );
+        let mut child = netstat_testkit::tool("script")
+            .args(["--quiet", "--flush", "--command", &line])
+            .arg(&frames)
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .env("HOME", folder.path())
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CONFIG_HOME")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut keys = child.stdin.take().unwrap();
+        let drawn = || std::fs::read(&frames).unwrap_or_default();
+        let wait_for = |what: &str| {
+            eventually(
+                || drawn().windows(what.len()).any(|window| window == what.as_bytes()),
+                || format!("{what} is not drawn: {}", String::from_utf8_lossy(&drawn())),
+            );
+        };
+        wait_for(&scene.port.to_string());
+        // Everything of the process, whose facts the file system would have to answer: marked, and its card.
+        for key in [" ", "\r"] {
+            let before = drawn().len();
+            keys.write_all(key.as_bytes()).unwrap();
+            eventually(|| drawn().len() > before, || format!("nothing is drawn after {key:?}"));
+        }
+        // Several refreshes later it still draws.
+        for _ in 0..3 {
+            let before = drawn().len();
+            eventually(|| drawn().len() > before, || "nothing is drawn any more".to_owned());
+        }
+        if signal {
+            let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        } else {
+            // The first closes the card. Sent together they would be one key.
+            let before = drawn().len();
+            keys.write_all(b"\x1b").unwrap();
+            eventually(|| drawn().len() > before, || "nothing is drawn after Escape".to_owned());
+            keys.write_all(b"q").unwrap();
+        }
+        eventually(
+            || std::fs::read_to_string(&status).is_ok_and(|text| text.trim() == expected),
+            || format!("{expected} expected: {:?}", std::fs::read_to_string(&status)),
+        );
+        drop(keys);
+        child.wait().unwrap();
     }
 }
