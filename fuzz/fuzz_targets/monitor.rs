@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use libfuzzer_sys::fuzz_target;
-use netstat_monitor::choice::parse_filter;
+use netstat_monitor::selection::parse_filter;
 use netstat_monitor::config;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::recording::Player;

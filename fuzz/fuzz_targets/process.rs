@@ -11,9 +11,10 @@ fuzz_target!(|text: &[u8]| {
         assert!(stat.comm.len() + 2 <= text.len());
     }
     for component in components(text) {
-        match component {
+        match &component {
             Component::Unit { name, .. } => assert!(!name.is_empty() && name.len() < 256),
             Component::Container { id, .. } => assert!(!id.is_empty()),
+            Component::Service { .. } | Component::Package { .. } => panic!("{component:?} is of Windows"),
         }
     }
 });

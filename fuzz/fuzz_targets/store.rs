@@ -46,6 +46,7 @@ static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
             received: Fact::Known(2),
             retransmits: Fact::Unknown(Why::NotKept),
             rtt: Fact::Unknown(Why::NotKept),
+            asked_name: None,
         };
         batch.insert(&flow, Some(at as u64)).expect("a flow");
     }

@@ -1,6 +1,7 @@
 //! Tasks for maintainers: `cargo xtask TASK [options]`.
 
 mod arrows;
+mod attacks;
 mod audit_scenes;
 mod bench;
 mod bpf;
@@ -23,6 +24,7 @@ const TASKS: &str = "\
 tasks:
   arrows       check that crates and modules depend on each other in the order that ARCHITECTURE.md states
   sizes        check that no function, parameter list or source file is too long
+  attacks      run every test that attacks the program; words choose some by their description, --fuzz adds the fuzz targets
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let words = std::env::args_os().skip(2);
     let done = match task.as_str() {
         "arrows" => arrows::run(),
+        "attacks" => attacks::run(words),
         "sizes" => sizes::run(),
         "bench" => bench::run().map(success),
         "bench-run" => bench::measure::run().map(success),

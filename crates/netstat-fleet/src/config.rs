@@ -128,7 +128,7 @@ impl FleetConfig {
         Ok(config)
     }
 
-    fn parse(text: &str) -> Result<FleetConfig, String> {
+    pub(crate) fn parse(text: &str) -> Result<FleetConfig, String> {
         let document = toml_edit::Document::parse(text).map_err(|error| {
             let line = error
                 .span()

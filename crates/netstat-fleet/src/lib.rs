@@ -11,6 +11,8 @@ pub mod ddl;
 mod encode;
 mod error;
 pub mod findings;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod identity;
 mod native;
 mod rows;

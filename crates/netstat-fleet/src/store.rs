@@ -303,6 +303,17 @@ fn placeholder(fact: &str) -> &'static str {
     }
 }
 
+/// Reads one row of a kind; whether that could be done.
+#[cfg(fuzzing)]
+pub(crate) fn read_any(rows: &mut Rows, kind: u8) -> bool {
+    let mut names = Names::default();
+    match kind {
+        0 => flow(&mut names, rows).is_ok(),
+        1 => process(&mut names, rows).is_ok(),
+        _ => sighting(&mut names, rows).is_ok(),
+    }
+}
+
 /// Reads a flow of a row with [`FACTS`].
 fn flow(names: &mut Names, rows: &mut Rows) -> Result<Flow, EngineError> {
     let wrong = |what: &str| EngineError::Truncated(format!("a flow has {what}"));

@@ -37,6 +37,8 @@ mod checks;
 mod confine;
 mod events;
 pub mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod heap;
 #[cfg(target_os = "linux")]
 pub mod linux;

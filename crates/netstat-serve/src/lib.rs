@@ -11,6 +11,8 @@ mod assets;
 mod collector;
 mod connection;
 mod documents;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handler;
 mod listen;
 mod live;

@@ -7,6 +7,8 @@
 pub mod args;
 mod commands;
 pub mod context;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod list;
 pub mod output;
 mod recall;

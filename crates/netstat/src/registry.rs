@@ -137,6 +137,12 @@ pub fn parse_for_user(words: Vec<OsString>, terminal: bool) -> Result<Parsed, Us
     args::parse_with(words, COMMANDS, &defaults)
 }
 
+/// Answers one of the shells, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_completions(shell: u8, words: Vec<OsString>, place: usize) -> String {
+    crate::commands::completions::fuzz(shell, words, place, COMMANDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

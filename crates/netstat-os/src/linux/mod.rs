@@ -32,6 +32,10 @@ mod stat_facts;
 mod system;
 mod users;
 
+#[cfg(fuzzing)]
+pub(crate) use bpf::fuzzing as bpf_fuzzing;
+#[cfg(fuzzing)]
+pub(crate) use events::fuzzing as events_fuzzing;
 pub use system::Linux;
 
 pub use events::moment as now;

@@ -218,6 +218,14 @@ fn parse(path: &Path, text: &str) -> Result<Content, WebConfigError> {
     Ok(content)
 }
 
+/// For the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    if let Err(error) = parse(Path::new("web.yml"), text) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
 fn parse_tls(path: &Path, value: &Yaml<'_>) -> Result<Tls, WebConfigError> {
     let wrong = |why: String| error(path, format!("tls_server_config: {why}"));
     let mapping = value

@@ -225,6 +225,14 @@ pub(super) fn merged(defaults: Vec<Token>, typed: Vec<Token>) -> Vec<Token> {
     all
 }
 
+/// For the fuzz targets.
+#[cfg(fuzzing)]
+pub fn fuzz_defaults(text: &str) {
+    if let Err(why) = Defaults::parse(text) {
+        assert!(!why.is_empty());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,8 @@ mod classic;
 mod commands;
 mod contradictions;
 mod defaults;
+#[cfg(fuzzing)]
+pub use defaults::fuzz_defaults;
 mod error;
 pub mod filter;
 mod help;

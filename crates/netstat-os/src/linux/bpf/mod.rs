@@ -19,3 +19,46 @@ pub(crate) mod object;
 pub(crate) mod perf;
 pub(crate) mod ring;
 pub(crate) mod sys;
+
+/// For the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use std::ops::ControlFlow;
+
+    use super::btf::Btf;
+    use super::object::Object;
+
+    /// Reads type descriptions.
+    pub fn btf(data: &[u8]) {
+        let Ok(types) = Btf::parse(data) else { return };
+        types.each_named(|id, kind, described| {
+            let _ = (
+                kind,
+                types.name(&described),
+                types.size(id),
+                types.arguments(&described),
+            );
+            let _ = types.resolve(id).map(|resolved| resolved.kind());
+            for member in described.members().take(100) {
+                let name = types.member_name(&member);
+                let _ = types.field(id, &[name]);
+                let _ = types.field(id, &[name, name]);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Reads an object file and adapts its program to the types of a kernel.
+    pub fn object(data: &[u8], kernel: &[u8], section: &str, attach_to: &str) {
+        let Ok(object) = Object::parse(data, section) else {
+            return;
+        };
+        let descriptors = [3; 64];
+        let _ = object.as_written().use_maps(&descriptors);
+        if let Ok(types) = Btf::parse(kernel)
+            && let Ok(mut program) = object.fit(&types, attach_to)
+        {
+            let _ = program.use_maps(&descriptors);
+        }
+    }
+}

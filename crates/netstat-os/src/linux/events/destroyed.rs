@@ -104,7 +104,7 @@ fn missing(module: &str) -> io::Error {
 }
 
 /// Shows the sockets of the messages in `rest`; what is no such message is passed over.
-fn events(mut rest: &[u8], at: Moment, visit: &mut dyn FnMut(Event)) {
+pub(super) fn events(mut rest: &[u8], at: Moment, visit: &mut dyn FnMut(Event)) {
     while let Some(header) = rest.first_chunk::<HEADER>() {
         let length = number(&header[..4]) as usize;
         if length < HEADER || length > rest.len() {

@@ -557,3 +557,30 @@ fn own_namespace() -> Option<u32> {
 pub fn moment() -> Moment {
     trace::clock().moment(trace::since_boot())
 }
+
+/// For the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use std::time::SystemTime;
+
+    use super::record::{Clock, event};
+    use netstat_model::Event;
+
+    /// Reads a record of the BPF programs.
+    pub fn record(bytes: &[u8]) -> Option<Event> {
+        let clock = Clock {
+            boot: SystemTime::UNIX_EPOCH,
+            tick: 10_000_000,
+        };
+        event(bytes, &clock)
+    }
+
+    /// Reads netlink messages about closed sockets.
+    pub fn closed(bytes: &[u8], visit: &mut dyn FnMut(Event)) {
+        let clock = Clock {
+            boot: SystemTime::UNIX_EPOCH,
+            tick: 10_000_000,
+        };
+        super::destroyed::events(bytes, clock.moment(1), visit);
+    }
+}

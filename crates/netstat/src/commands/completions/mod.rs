@@ -142,6 +142,18 @@ fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command
     out
 }
 
+/// Answers one of the shells, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(shell: u8, words: Vec<OsString>, place: usize, commands: &[Command]) -> String {
+    let mut system = netstat_os::Replay::default();
+    let shell = match shell % 3 {
+        0 => Shell::Bash,
+        1 => Shell::Zsh,
+        _ => Shell::Fish,
+    };
+    answers(shell, place, words, commands, &mut system)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
