@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_what_cannot_be_said_is_not_exact() {
+    fn flows_filter_that_sql_cannot_express_is_not_exact() {
         for change in [
             (|question: &mut Question| question.filter.public = true) as fn(&mut Question),
             |question| question.filter.programs.add("n?inx".parse().unwrap()),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_without_wishes_wants_everything() {
+    fn flows_without_filter_selects_everything() {
         assert_eq!(flows(&Question::default()).text, "1");
     }
 

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_examined_grows_with_processes_and_not_with_connections() {
+    fn subjects_grow_with_processes_and_not_with_connections() {
         let mut rows = Vec::new();
         for pid in 1..=10u32 {
             rows.extend((0..5000).map(|id| row(id, pid, State::Established)));

@@ -506,13 +506,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_empty_file_says_nothing() {
+    fn parse_empty_file_gives_defaults() {
         assert_eq!(parse("").unwrap(), Settings::default());
         assert_eq!(updated("", &Settings::default(), &Settings::default()), None);
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn parse_wrong_setting_is_error_with_its_line() {
         for (text, line, words) in [
             (
                 "theme = \"dark\"\nthem = 1\n",
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_put_in_and_comments_stay() {
+    fn updated_text_has_new_settings_and_keeps_comments() {
         let text = "# mine\ntheme = \"light\" # at noon\n\n[pane.cpu.processes]\nfolded = true # quiet\n";
         let mut settings = parse(text).unwrap();
         assert!(settings.panes[&Pane::CpuProcesses].folded);
@@ -579,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_in_the_description_is_right() {
+    fn example_in_documentation_of_module_is_parsed() {
         let source = include_str!("config.rs");
         let example: Vec<&str> = source
             .lines()
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_file_is() {
+    fn path_of_file_follows_environment() {
         // A path that is absolute on the system of the test.
         let home = std::env::temp_dir();
         let of = |set: &[(&str, &Path)]| {
@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn state_only_changed_settings_are_kept() {
+    fn save_keeps_only_changed_settings() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("monitor.toml");
         // The configuration says 5 s and light; with a key, the theme was changed to dark, which is also the default.
@@ -632,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn saving_replaces_the_file_as_a_whole() {
+    fn save_replaces_file_and_leaves_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netstat/monitor.toml");
         let settings = Settings {

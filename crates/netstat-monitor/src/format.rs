@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_sizes() {
+    fn rates_and_sizes_are_shortened_with_unit() {
         let cases = [
             (0.0, "0"),
             (0.2, "<1"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn braille_graph_more_than_nothing_shows() {
+    fn graph_value_above_zero_is_visible() {
         assert_eq!(braille_graph(&[0.0, 0.01, 2.0, 4.0], 4.0), "\u{2880}\u{28fc}");
         assert_eq!(ascii_graph(&[0.0, 0.01, 2.0, 4.0], 4.0), " .:#");
     }
@@ -273,13 +273,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_figure_is_at_most_six_wide(value in 0.0f64..1e15, bytes: u64) {
+        fn rate_and_size_are_at_most_six_wide(value in 0.0f64..1e15, bytes: u64) {
             prop_assert!(rate(value).len() <= 5, "{}", rate(value));
             prop_assert!(size(bytes).len() <= 6, "{}", size(bytes));
         }
 
         #[test]
-        fn a_cut_text_fits(text: String, width in 0usize..30) {
+        fn cut_text_fits_into_its_width(text: String, width in 0usize..30) {
             prop_assert!(unicode_width::UnicodeWidthStr::width(&*cut(&text, width)) <= width);
         }
     }

@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scales_grow_at_once_and_shrink_late() {
+    fn scale_grows_at_once_and_shrinks_late() {
         let mut scale = Scale::new(1000.0);
         assert_eq!(scale.fit(10.0, 1000.0), 1000.0);
         assert_eq!(scale.fit(1200.0, 1000.0), 2000.0);

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_does_two_things() {
+    fn key_bindings_use_each_key_once() {
         let mut seen = std::collections::HashSet::new();
         for binding in TABLE.iter().flat_map(|(_, bindings)| *bindings) {
             for code in binding.codes {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn read_only_has_no_key_that_changes_anything() {
+    fn keys_that_change_something_do_nothing_when_read_only() {
         let key = |c| KeyEvent::new(KeyCode::Char(c), NONE);
         assert_eq!(action(&key('k'), false), Some(Action::Kill));
         assert_eq!(action(&key('k'), true), None);

@@ -567,7 +567,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_there_once_and_finds_its_thing() {
+    fn keys_of_columns_and_panes_are_unique_and_found() {
         for column in Column::ALL {
             assert_eq!(Column::from_key(column.spec().key), Some(column));
         }
@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_fits_into_its_column() {
+    fn heading_fits_into_its_column() {
         for column in Column::ALL {
             let spec = column.spec();
             assert!(spec.title.len() <= usize::from(spec.width), "{}", spec.key);

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_one_is_shown_for_some_seconds_and_its_bytes_count() {
+    fn short_connection_is_shown_for_seconds_and_its_bytes_count() {
         let none = || (Vec::new(), Passing::default());
         let samples = vec![
             none(),
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn late_end_completes_the_row() {
+    fn end_reported_late_completes_row() {
         let open = || (vec![row(3, 100)], Passing::default());
         for late in [false, true] {
             let told = ended(vec![end(3, 600, false)], 0);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_counted_and_soon_forgotten() {
+    fn closed_connections_over_limit_are_counted_and_soon_forgotten() {
         let many: Vec<Ended> = (1..=350).map(|id| end(id, 1, true)).collect();
         let none = || (Vec::new(), Passing::default());
         let (_, seen) = play(vec![
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn short_connections_of_a_program_with_a_peer_make_one_row() {
+    fn short_connections_of_program_with_same_peer_make_one_row() {
         let none = || (Vec::new(), Passing::default());
         let ten = |first: u64| ended((first..first + 20).map(|id| end(id, 400, true)).collect(), 0);
         let (_, seen) = play(vec![
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_what_the_kernel_keeps_is_no_news() {
+    fn end_of_time_wait_socket_is_not_reported() {
         let kept = SocketRow {
             state: State::TimeWait,
             holder: Holder::None(netstat_model::NoOwner::TimeWait),

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_that_of_the_last_minute() {
+    fn loss_is_share_of_last_minute() {
         // 10 of 100 are lost in the first second, none after that.
         let mut readings = vec![(1, 100, 10)];
         readings.extend((2..200).map(|second| (second, 100 + 10 * (second as u32 - 1), 10)));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_sends_nothing_it_is_unknown_and_nothing_is_kept() {
+    fn loss_of_silent_connection_is_unknown_and_nothing_is_kept() {
         let silent: Vec<_> = (1..100).map(|second| (second, 0, 0)).collect();
         assert!(shares(&silent).iter().all(Option::is_none));
         let mut losses = Losses::default();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_it_was_watched_does_not_count() {
+    fn loss_ignores_segments_sent_before_watch() {
         let mut losses = Losses::default();
         let at = |second| Duration::from_secs(second);
         let reading = |sent, again| Fact::Known(Segments { sent, again });

@@ -19,7 +19,7 @@ fn ready() -> App {
 }
 
 #[test]
-fn tabs_and_panes() {
+fn tab_and_arrow_keys_change_tab_and_focus() {
     let mut app = ready();
     assert_eq!((app.tab, app.focused()), (Tab::Overview, Pane::OverviewCpu));
     key(&mut app, '5');
@@ -39,7 +39,7 @@ fn tabs_and_panes() {
 }
 
 #[test]
-fn the_selection_follows_the_row() {
+fn selection_follows_its_row_between_samples() {
     let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
     let models = models();
     app.take(Arc::clone(&models[5]));
@@ -72,7 +72,7 @@ fn the_selection_follows_the_row() {
 }
 
 #[test]
-fn a_mark_chooses_what_the_other_panes_show() {
+fn mark_limits_other_panes_and_graphs_to_marked_process() {
     let mut app = ready();
     keys(&mut app, "5");
     let all = app.panes[&Pane::Connections].rows.len();
@@ -115,7 +115,7 @@ fn sum(columns: &[[f32; 2]]) -> f32 {
 }
 
 #[test]
-fn the_filter_takes_names_and_the_words_of_the_list() {
+fn filter_takes_names_and_words_of_list_command() {
     let mut app = ready();
     keys(&mut app, "5/port 22 state LISTENING\n");
     let ports = |app: &App| {
@@ -162,7 +162,7 @@ fn the_filter_takes_names_and_the_words_of_the_list() {
 }
 
 #[test]
-fn sorting_turns_round_and_goes_through_the_columns() {
+fn sort_keys_reverse_order_and_change_column() {
     let mut app = ready();
     keys(&mut app, "3");
     let sizes = |app: &App| {
@@ -189,7 +189,7 @@ fn sorting_turns_round_and_goes_through_the_columns() {
 }
 
 #[test]
-fn columns_are_chosen() {
+fn column_chooser_removes_and_moves_columns() {
     let mut app = ready();
     keys(&mut app, "3C");
     // Removes the first column, and moves the second to the third place.
@@ -204,7 +204,7 @@ fn columns_are_chosen() {
 }
 
 #[test]
-fn nothing_ends_without_a_question_that_names_it() {
+fn kill_asks_question_that_names_process() {
     let mut app = ready();
     app.replay = false;
     keys(&mut app, "2fredis-server\n");
@@ -224,7 +224,7 @@ fn nothing_ends_without_a_question_that_names_it() {
 }
 
 #[test]
-fn a_connection_closes_after_a_question() {
+fn connection_is_closed_only_after_question() {
     let mut app = ready();
     app.replay = false;
     keys(&mut app, "5");
@@ -248,7 +248,7 @@ fn a_connection_closes_after_a_question() {
 }
 
 #[test]
-fn read_only_and_recordings_change_nothing() {
+fn kill_and_close_are_refused_when_read_only_or_replaying() {
     let mut app = ready();
     app.read_only = true;
     keys(&mut app, "5");
@@ -264,7 +264,7 @@ fn read_only_and_recordings_change_nothing() {
 }
 
 #[test]
-fn freezing_keeps_the_screen() {
+fn screen_frozen_keeps_its_sample() {
     let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
     let models = models();
     app.take(Arc::clone(&models[1]));
@@ -278,7 +278,7 @@ fn freezing_keeps_the_screen() {
 }
 
 #[test]
-fn looking_closer_and_findings() {
+fn process_card_and_findings_are_shown() {
     let mut app = ready();
     keys(&mut app, "2fredis-server\n");
     let (process, _) = app.selected_process().unwrap();
@@ -301,7 +301,7 @@ fn looking_closer_and_findings() {
 }
 
 #[test]
-fn views_are_saved_with_whole_figures() {
+fn view_is_saved_as_json_or_csv_with_whole_figures() {
     let mut app = ready();
     keys(&mut app, "5");
     app.settings
@@ -338,7 +338,7 @@ fn views_are_saved_with_whole_figures() {
 }
 
 #[test]
-fn the_mouse_selects_marks_sorts_and_changes_tabs() {
+fn mouse_selects_marks_sorts_and_changes_tabs() {
     let mut app = ready();
     let click = |app: &mut App, x, y| {
         let mouse = MouseEvent {
@@ -377,7 +377,7 @@ fn the_mouse_selects_marks_sorts_and_changes_tabs() {
 }
 
 #[test]
-fn the_interval_goes_in_steps() {
+fn interval_keys_go_in_steps() {
     let mut app = ready();
     let seconds = |effects: Vec<Effect>| match effects.as_slice() {
         [Effect::Interval(interval)] => interval.as_secs_f64(),
@@ -437,7 +437,7 @@ fn with_short_connections(grouped: u64) -> App {
 }
 
 #[test]
-fn short_connections_many_make_one_row_below_no_live_one() {
+fn short_connections_that_are_many_make_one_row_below_live_ones() {
     let mut app = with_short_connections(50);
     let model = Arc::clone(app.model.as_ref().unwrap());
     let items = |app: &App| {
@@ -472,7 +472,7 @@ fn short_connections_many_make_one_row_below_no_live_one() {
 }
 
 #[test]
-fn sockets_grouped_sums_and_members() {
+fn sockets_grouped_show_sums_and_members() {
     let mut app = with_short_connections(5);
     press(&mut app, KeyCode::Right);
     press(&mut app, KeyCode::Right);
@@ -511,7 +511,7 @@ fn first_row_is_selected_from_the_start() {
 }
 
 #[test]
-fn rows_sorted_by_what_is_shown() {
+fn rows_are_sorted_by_figure_shown() {
     let mut app = ready();
     keys(&mut app, "2");
     let model = Arc::clone(app.model.as_ref().unwrap());

@@ -12,7 +12,7 @@ use netstat_model::metrics::ProcessKey;
 use proptest::prelude::*;
 
 #[test]
-fn what_is_written_is_played() {
+fn recording_written_is_played_back_the_same() {
     let samples = samples();
     assert!(samples.len() > 30, "{}", samples.len());
     let mut file = Vec::new();
@@ -58,7 +58,7 @@ fn replay_includes_events_between_samples() {
 }
 
 #[test]
-fn what_is_none_is_refused() {
+fn player_of_text_that_is_no_recording_is_refused() {
     for text in [
         "",
         "hello\n",
@@ -75,7 +75,7 @@ proptest! {
 
     /// A damaged recording is played as far as it makes sense and then refused, without a panic.
     #[test]
-    fn damage_is_refused(at in 0..DEMO.len().min(150_000), bytes in prop::collection::vec(any::<u8>(), 1..6), cut: bool) {
+    fn player_of_damaged_recording_never_panics(at in 0..DEMO.len().min(150_000), bytes in prop::collection::vec(any::<u8>(), 1..6), cut: bool) {
         let mut file = DEMO[..DEMO.len().min(150_000)].to_vec();
         if cut {
             file.truncate(at);

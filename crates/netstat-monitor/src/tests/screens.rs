@@ -18,7 +18,7 @@ fn compare(name: &str, screen: &str) {
 }
 
 #[test]
-fn every_tab_in_every_size() {
+fn screens_of_every_tab_and_size_match_expected() {
     let mut app = app(Settings::default());
     for (width, height) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
         for (number, tab) in ('1'..).zip(Tab::ALL) {
@@ -30,7 +30,7 @@ fn every_tab_in_every_size() {
 }
 
 #[test]
-fn what_is_marked_and_filtered() {
+fn screens_with_filter_and_mark_match_expected() {
     let mut app = app(Settings::default());
     keys(&mut app, "5/nginx\n");
     compare("filtered-120x40", &text(&drawn(&mut app, 120, 40)));
@@ -41,7 +41,7 @@ fn what_is_marked_and_filtered() {
 }
 
 #[test]
-fn trees_in_ascii() {
+fn screens_of_trees_in_ascii_match_expected() {
     let settings = Settings {
         ascii: true,
         ..Settings::default()
@@ -56,7 +56,7 @@ fn trees_in_ascii() {
 }
 
 #[test]
-fn help_and_questions() {
+fn screens_of_help_and_column_chooser_match_expected() {
     let mut app = app(Settings::default());
     keys(&mut app, "?");
     compare("help-100x45", &text(&drawn(&mut app, 100, 45)));
@@ -65,7 +65,7 @@ fn help_and_questions() {
 }
 
 #[test]
-fn without_colours_there_is_none_and_with_them_text_keeps_its_own() {
+fn screen_without_colours_has_none_and_with_them_text_keeps_its_own() {
     let colours = |app: &mut crate::app::App| {
         let mut seen = std::collections::BTreeSet::new();
         for (number, _) in ('1'..).zip(Tab::ALL) {
@@ -88,7 +88,7 @@ fn without_colours_there_is_none_and_with_them_text_keeps_its_own() {
 }
 
 #[test]
-fn nothing_is_drawn_outside_whatever_the_size() {
+fn screen_of_any_size_is_drawn_without_panic() {
     let mut app = app(Settings::default());
     for input in ["1", "2t", "3", "4", "5 ", "?", "\u{1b}C", "\u{1b}e", "/x", "\u{1b}5f0"] {
         keys(&mut app, input);
@@ -101,7 +101,7 @@ fn nothing_is_drawn_outside_whatever_the_size() {
 }
 
 #[test]
-fn graphs_are_there_from_80_columns_on() {
+fn graphs_are_shown_from_80_columns_on() {
     let mut app = app(Settings::default());
     for (width, height) in [(80, 24), (100, 30), (120, 40)] {
         let screen = text(&drawn(&mut app, width, height));

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_address_prefix() {
+    fn network_of_address_has_prefix_24_or_64() {
         assert_eq!(network([10, 8, 3, 200].into()), "10.8.3.0/24");
         assert_eq!(network("::ffff:10.8.3.200".parse().unwrap()), "10.8.3.0/24");
         assert_eq!(network("2001:db8:1:2:3::9".parse().unwrap()), "2001:db8:1:2::/64");

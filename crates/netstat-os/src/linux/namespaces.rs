@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_calling_thread_stays_where_it_is() {
+    fn within_namespace_leaves_calling_thread_where_it_is() {
         let inode = || std::fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
         let (found, _) = find(Path::new("/proc"));
         assert!(found[0].namespace.own);

@@ -455,14 +455,14 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_in_brackets_is_the_one_in_force() {
+    fn lockdown_mode_in_brackets_is_chosen() {
         assert_eq!(chosen("none [integrity] confidentiality\n"), Some("integrity"));
         assert_eq!(chosen("[none] integrity confidentiality"), Some("none"));
         assert_eq!(chosen("none ]integrity["), None);
     }
 
     #[test]
-    fn the_last_line_that_says_something_is_kept() {
+    fn last_line_of_verifier_log_skips_statistics() {
         let log = b"0: R1=ctx\ninvalid func unknown#162\nprocessed 6 insns (limit 1000000)\n\0\0";
         assert_eq!(last_line(log), "invalid func unknown#162");
         assert_eq!(last_line(b"processed 0 insns\n"), "");
@@ -520,7 +520,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_log_gives_a_line(log in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn last_line_of_any_log_is_single_line(log in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(!last_line(&log).contains('\n'));
         }
     }

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_without_a_number() {
+    fn unmapped_user_is_overflow_id_only_where_map_is_partial() {
         let proc = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| {
             let path = proc.path().join(name);

@@ -222,7 +222,7 @@ mod tests {
 
     /// Both sources report the same interfaces with the same indices, types and addresses, and no counter decreases.
     #[test]
-    fn netlink_and_proc_agree() {
+    fn interfaces_from_netlink_and_proc_agree() {
         let (before, limits) = interface_statistics(Path::new("/proc"));
         assert_eq!(limits, []);
         let mut limits = Vec::new();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn without_netlink_and_proc_everything_is_unknown() {
+    fn interfaces_without_netlink_and_proc_are_unknown() {
         let nowhere = tempfile::tempdir().unwrap();
         let mut limits = Vec::new();
         let interfaces = from_proc(nowhere.path(), &io::Error::from_raw_os_error(1), &mut limits);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_the_kernel_does_not_know_makes_the_sum_unknown() {
+    fn interface_unknown_to_kernel_makes_sum_unknown() {
         let proc = tempfile::tempdir().unwrap();
         std::fs::create_dir(proc.path().join("net")).unwrap();
         let text = "heading\nheading\nno-such-if: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn change_is_read_by_the_format_of_the_kernel() {
+    fn change_is_read_by_format_of_kernel() {
         for (text, end) in [(WIDE.to_owned(), 72), (narrow(), 71)] {
             let format = Format::parse(&text).unwrap();
             assert_eq!(format.end, end);

@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn messages_and_attributes_are_found() {
+    fn messages_and_attributes_of_batch_are_read() {
         let mut batch = message(24, 2, 7, &[1, 2, 3]);
         batch.extend(message(3, 0, 7, &[]));
         let got: Vec<_> = Messages(&batch).map(Result::unwrap).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_end_the_walk_with_an_error() {
+    fn messages_and_attributes_of_wrong_length_end_with_error() {
         for length in [0u32, 15, 21, u32::MAX] {
             let mut batch = message(24, 0, 0, &[9; 4]);
             batch[..4].copy_from_slice(&length.to_ne_bytes());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_must_fill_their_attribute() {
+    fn address_of_wrong_length_is_error() {
         assert_eq!(address(AF_INET, &[192, 0, 2, 1]).unwrap().to_string(), "192.0.2.1");
         assert!(address(AF_INET, &[192, 0, 2]).is_err());
         assert!(address(AF_INET6, &[0; 4]).is_err());
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end(bytes: Vec<u8>) {
+        fn messages_and_attributes_of_any_bytes_end(bytes: Vec<u8>) {
             prop_assert!(Messages(&bytes).count() <= bytes.len() / MESSAGE_HEADER + 1);
             prop_assert!(Attributes(&bytes).count() <= bytes.len() / ATTRIBUTE_HEADER + 1);
         }

@@ -448,7 +448,7 @@ mod tests {
     const LINE: &str = "4321 (cat) S 77 4321 4320 -34816 -1 4194304 91 2 5 3 41 42 6 7 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
 
     #[test]
-    fn the_fields_are_found() {
+    fn parse_stat_reads_every_field() {
         let stat = parse_stat(LINE.as_bytes()).unwrap();
         assert_eq!((stat.pid, stat.comm, stat.state), (4321, &b"cat"[..], b'S'));
         assert_eq!(
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn parse_stat_name_with_any_characters_is_read() {
         for name in ["a) R 1 2 3", "(", ")", ") (", "two words", "new\nline", "", "((()))"] {
             let line = LINE.replacen("cat", name, 1);
             let stat = parse_stat(line.as_bytes()).unwrap();
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_status_is_refused() {
+    fn parse_stat_malformed_line_is_refused() {
         for bad in [
             "",
             "12",
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_threads_are_known_by_their_flag() {
+    fn parse_stat_kernel_thread_is_known_by_its_flag() {
         let line = LINE.replacen("4194304", "69238880", 1);
         assert!(parse_stat(line.as_bytes()).unwrap().is_kernel_thread());
     }
@@ -512,7 +512,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_are_read_or_refused(digits in "[0-9]{0,24}") {
+        fn number_agrees_with_parse_of_std(digits in "[0-9]{0,24}") {
             prop_assert_eq!(number(digits.as_bytes()), digits.parse().ok());
         }
     }

@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_read_step_by_step() {
+    fn parse_rule_is_read_step_by_step() {
         let placed = parse_rule(&ssh()).unwrap().unwrap();
         assert_eq!((placed.family, &placed.table[..]), (ChainFamily::Inet, &b"filter"[..]));
         assert_eq!(placed.chain, b"input");
@@ -583,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_and_their_elements_are_read() {
+    fn parse_set_and_elements_are_read() {
         let set = body(&[2, 0, 0, 0], &[(1, b"t\0"), (2, b"s\0"), (3, &number(4 | 8))]);
         let set = parse_set(&set).unwrap().unwrap();
         assert_eq!(
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_of_iptables_are_read_as_far_as_they_are_plain() {
+    fn compat_match_plain_is_read_and_other_is_kept_as_other() {
         let mut states = vec![0; 164];
         states[146] = 1;
         states[150] = 0b110;
@@ -626,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_rule_is_an_error_or_a_shorter_rule() {
+    fn parse_rule_cut_is_error_or_shorter_rule() {
         let whole = ssh();
         for end in 0..whole.len() {
             if let Ok(Some(placed)) = parse_rule(&whole[..end]) {
@@ -647,7 +647,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_rules_never_panic(at in 0usize..400, byte: u8) {
+        fn parse_rule_damaged_never_panics(at in 0usize..400, byte: u8) {
             let mut bytes = ssh();
             let at = at % bytes.len();
             bytes[at] = byte;

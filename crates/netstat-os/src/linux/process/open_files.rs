@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fdinfo_position_and_flags() {
+    fn fdinfo_position_and_flags_are_read() {
         let text = b"pos:\t1234\nflags:\t0102002\nmnt_id:\t29\nino:\t7\n";
         assert_eq!(parse(text), Some((1234, 0o102_002)));
         assert_eq!(parse(b"pos:\t1\n"), None);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn files_really_called_deleted_are_not_deleted() {
+    fn file_named_like_deleted_mark_is_not_reported_as_deleted() {
         use netstat_model::process::Mapped;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

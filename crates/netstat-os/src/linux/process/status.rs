@@ -144,7 +144,7 @@ mod tests {
         NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
 
     #[test]
-    fn the_lines_are_found() {
+    fn parse_status_reads_every_line() {
         let status = parse_status(TEXT.as_bytes());
         assert_eq!(status.process, Fact::Known(12));
         assert_eq!(status.tracer, Fact::Known(Some(7)));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_missing_on_a_kernel_are_unknown() {
+    fn parse_status_missing_lines_are_unknown() {
         let status = parse_status(b"Tgid:\t1\nTracerPid:\t0\nUid:\t1\t2\t3\nGroups:\t\nCapEff:\t0\n");
         assert_eq!(status.tracer, Fact::Known(None));
         assert_eq!(status.users, Fact::Unknown(Why::Failed));
@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_text_never_panics(at in 0..TEXT.len(), byte: u8) {
+        fn parse_status_damaged_never_panics(at in 0..TEXT.len(), byte: u8) {
             let mut text = TEXT.as_bytes().to_vec();
             text[at] = byte;
             parse_status(&text);

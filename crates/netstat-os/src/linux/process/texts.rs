@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_end_in_nul() {
+    fn arguments_are_split_at_nul() {
         assert_eq!(words(b"sleep\x0060\0"), ["sleep", "60"]);
         assert_eq!(words(b"x\0\0y\0"), ["x", "", "y"]);
         assert_eq!(words(b"x\0\0"), ["x", ""]);
@@ -217,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn environments_are_cut_at_nul() {
+    fn environment_is_split_at_nul() {
         assert_eq!(parse_environment(b"A=1\0\0B=\0"), [b"A=1".to_vec(), b"B=".to_vec()]);
     }
 
     #[test]
-    fn control_groups_of_version_2_come_first() {
+    fn cgroup_path_of_version_2_comes_first() {
         assert_eq!(
             parse_cgroup_path(b"4:memory:/a\n1:name=systemd:/b\n0::/c:d\n"),
             Some(&b"/c:d"[..])
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_have_numbers() {
+    fn namespace_link_is_read_or_none() {
         assert_eq!(parse_namespace(b"net:[4026531840]"), Some(4_026_531_840));
         assert_eq!(parse_namespace(b"net:[]"), None);
         assert_eq!(parse_namespace(b"net:[1"), None);
     }
 
     #[test]
-    fn descriptors_are_distinguished() {
+    fn descriptor_link_gives_its_kind() {
         let path = |path: &str, deleted| Descriptor::Path {
             path: path.into(),
             deleted,
@@ -271,7 +271,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
 ";
 
     #[test]
-    fn executable_parts_are_found() {
+    fn executable_mappings_are_found() {
         let parts = parse_executable_mappings(MAPS.as_bytes());
         let whats: Vec<&Mapped> = parts.iter().map(|part| &part.what).collect();
         let file = |path: &str, deleted| Mapped::File {
@@ -296,7 +296,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
     }
 
     #[test]
-    fn memory_is_summed_up() {
+    fn memory_figures_are_read_and_summed_up() {
         let text = "55-7f ---p 00000000 00:00 0 [rollup]\nRss:    1760 kB\nPss:  390 kB\nPss_Dirty: 112 kB\n\
             Shared_Clean: 1572 kB\nShared_Dirty: 1 kB\nPrivate_Clean: 76 kB\nPrivate_Dirty: 111 kB\nSwap: 4 kB\nSwapPss: 2 kB\n";
         let memory = parse_memory(text.as_bytes()).known().unwrap();
@@ -328,14 +328,14 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
         }
 
         #[test]
-        fn damaged_maps_never_panic(at in 0..MAPS.len(), byte: u8) {
+        fn executable_mappings_damaged_never_panic(at in 0..MAPS.len(), byte: u8) {
             let mut text = MAPS.as_bytes().to_vec();
             text[at] = byte;
             prop_assert!(parse_executable_mappings(&text).len() <= 8);
         }
 
         #[test]
-        fn arguments_come_back(words in prop::collection::vec("[^\0]{1,8}", 1..6)) {
+        fn arguments_joined_by_nul_are_read_back(words in prop::collection::vec("[^\0]{1,8}", 1..6)) {
             let mut text = words.join("\0").into_bytes();
             text.push(0);
             let read: Vec<String> = parse_arguments(&text).into_iter().map(|word| String::from_utf8(word).unwrap()).collect();

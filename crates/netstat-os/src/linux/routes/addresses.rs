@@ -61,7 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn own_address_and_peer() {
+    fn address_message_gives_own_address_and_peer() {
         let head = [2, 24, 0x81, 253, 3, 0, 0, 0];
         let plain = parse_address(&body(&head, &[(1, &[192, 0, 2, 1]), (2, &[192, 0, 2, 1])]))
             .unwrap()
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn address_message_incomplete_or_wrong_is_refused() {
         assert!(parse_address(&[2, 24, 0, 0, 1, 0, 0, 0]).is_err());
         assert!(parse_address(&body(&[2, 33, 0, 0, 1, 0, 0, 0], &[(1, &[1, 2, 3, 4])])).is_err());
         assert!(parse_address(&[2, 24, 0]).is_err());

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_listed_in_order_of_the_path() {
+    fn seg6_segments_are_listed_in_order_of_path() {
         let mut value = 1u32.to_ne_bytes().to_vec();
         value.extend([0, 4, 4, 1, 1, 0, 0, 0]);
         value.extend("2001:db8::2".parse::<Ipv6Addr>().unwrap().octets());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kinds_keep_their_number() {
+    fn encapsulation_of_unknown_kind_keeps_its_number() {
         assert_eq!(parse(77, &[]).unwrap().unwrap().to_string(), "encapsulation 77");
         assert_eq!(parse(1, &[]).unwrap().unwrap().to_string(), "encapsulation 1");
         assert_eq!(parse(0, &[]).unwrap(), None);

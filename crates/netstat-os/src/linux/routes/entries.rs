@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_route() {
+    fn route_with_one_hop_is_read() {
         let bytes = body(
             &header(2, 24, 252, 1, 0x10),
             &[
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn several_hops_and_an_ipv6_gateway() {
+    fn route_with_several_hops_and_ipv6_gateway_is_read() {
         let v6: Ipv6Addr = "fe80::1".parse().unwrap();
         let via: Vec<u8> = 10u16.to_ne_bytes().into_iter().chain(v6.octets()).collect();
         let mut hops = hop(0, 0, 2, &[(5, &[192, 0, 2, 1])]);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_to_nowhere_have_no_hop() {
+    fn blackhole_route_has_no_hop_and_object_is_unresolved() {
         let route = parse_route(&body(&header(2, 8, 254, 6, 0), &[(1, &[10, 0, 0, 0])]))
             .unwrap()
             .unwrap();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_route_is_passed_over_and_lies_are_refused() {
+    fn route_message_of_other_kind_is_skipped_and_wrong_one_refused() {
         assert_eq!(parse_route(&header(128, 0, 0, 5, 0)), Ok(None));
         assert_eq!(parse_route(&header(2, 0, 254, 1, CLONED)), Ok(None));
         assert!(parse_route(&header(2, 33, 254, 1, 0)).is_err());
@@ -351,7 +351,7 @@ mod tests {
 
         /// Well-formed attributes reach more of the code than random bytes.
         #[test]
-        fn any_attributes(v6: bool, rows in proptest::collection::vec((0u16..32, proptest::collection::vec(any::<u8>(), 0..40)), 0..8)) {
+        fn route_of_any_attributes_keeps_its_family(v6: bool, rows in proptest::collection::vec((0u16..32, proptest::collection::vec(any::<u8>(), 0..40)), 0..8)) {
             let rows: Vec<(u16, &[u8])> = rows.iter().map(|(kind, value)| (*kind, value.as_slice())).collect();
             let family = if v6 { 10 } else { 2 };
             if let Ok(Some(route)) = parse_route(&body(&header(family, 24, 254, 1, 0), &rows)) {

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn driver_and_product_come_from_the_bus() {
+    fn link_driver_and_product_come_from_bus() {
         let sysfs = tempfile::tempdir().unwrap();
         let device = sysfs.path().join("devices/hub/1-1/1-1:1.0");
         std::fs::create_dir_all(&device).unwrap();

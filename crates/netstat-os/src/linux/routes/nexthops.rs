@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_groups_and_blackholes() {
+    fn next_hop_group_and_blackhole_objects_are_read() {
         let head = [2, 0, 4, 0, 0, 0, 0, 0];
         let hop = parse_next_hop(&body(
             &head,

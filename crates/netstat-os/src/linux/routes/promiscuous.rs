@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn bridges_and_shared_hardware_explain_themselves() {
+    fn promiscuous_bridge_ports_and_shared_hardware_are_explained() {
         let link = |index, name: &str, count, master, lower, kind: &str| Promiscuity {
             index,
             name: name.into(),

@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_until_done() {
+    fn dump_returns_rows_until_done() {
         let (got, script) = run(vec![vec![row(2, b"aaaa"), row(2, b"bbbb"), done(0)]]);
         assert_eq!(
             got.unwrap(),
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_table_is_read_again() {
+    fn dump_interrupted_by_change_is_repeated() {
         let (got, script) = run(vec![vec![row(0x12, b"old!"), done(0)], vec![row(2, b"new!"), done(0)]]);
         assert_eq!(
             got.unwrap(),
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_keeps_changing_is_taken_and_marked() {
+    fn dump_of_table_that_keeps_changing_is_marked_changed() {
         let changing = |body: &[u8]| vec![row(2, body), message(DONE, 0x12, 0, &[0; 4])];
         let (got, script) = run(vec![changing(b"1111"), changing(b"2222"), changing(b"3333")]);
         assert_eq!(
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_keep_their_number() {
+    fn dump_error_keeps_its_number() {
         let (got, _) = run(vec![vec![message(ERROR, 0, 0, &(-1i32).to_ne_bytes())]]);
         let error = got.unwrap_err();
         assert_eq!((error.errno(), error.why()), (1, Why::NotPermitted));
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_are_passed_over() {
+    fn dump_skips_messages_of_other_kinds() {
         let stray = message(24, 0, 77, b"lost");
         let (got, _) = run(vec![vec![
             stray,
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_datagram_gets_a_larger_buffer() {
+    fn dump_of_large_datagram_gets_larger_buffer() {
         let large = vec![7; BUFFER + 100];
         let (got, script) = run(vec![vec![row(2, &large)], vec![row(2, &large), done(0)]]);
         assert_eq!(got.unwrap().value, vec![large]);
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_answers() {
+    fn dump_of_links_is_answered_by_kernel() {
         let mut dumper = Dumper::open().unwrap();
         let links = dumper.dump(Question::Links, || 0, |count, _| *count += 1).unwrap();
         assert!(links.value >= 1, "every network namespace has a loopback");

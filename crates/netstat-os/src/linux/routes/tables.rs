@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_numbers() {
+    fn table_is_resolved_from_name_or_number() {
         let names = names();
         for (word, table) in [
             ("main", 254),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_administrators_files_win() {
+    fn table_names_of_etc_override_those_of_share() {
         let root = tempfile::tempdir().unwrap();
         let (etc, share) = (root.path().join("etc"), root.path().join("share"));
         for folder in [&etc, &share] {

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn one_port_is_two_comparisons() {
+    fn program_for_one_port_has_two_comparisons() {
         let program = for_ask(&with_ports("443")).unwrap();
         let mut expected = Vec::new();
         for (code, yes, no) in [(11, 8, 12), (0, 0, 443), (JMP, 4, 12), (12, 8, 12), (0, 0, 443)] {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_and_a_port() {
+    fn program_for_address_and_port_compares_both() {
         let ask = SocketAsk {
             foreign: "10.1.2.3/8:22".parse().unwrap(),
             ..SocketAsk::default()
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_choose_is_no_program() {
+    fn program_without_choice_or_too_long_is_none() {
         assert_eq!(for_ask(&SocketAsk::default()), None);
         let odd = |count: u16| (1..=count).map(|n| (2 * n).to_string()).collect::<Vec<_>>().join(",");
         assert!(for_ask(&with_ports(&odd(64))).is_some());
@@ -388,7 +388,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn takes_what_the_ports_take(
+        fn program_accepts_what_ports_accept(
             list in ports(),
             sockets in proptest::collection::vec((any::<u16>(), any::<u16>()), 50),
         ) {
@@ -409,7 +409,7 @@ mod tests {
         /// A program never rejects a wanted socket, and selects others only if an IPv4-mapped address meets an IPv6
         /// network.
         #[test]
-        fn takes_what_the_sides_take(
+        fn program_accepts_what_sides_accept(
             local in some_sides(),
             foreign in some_sides(),
             port in prop_oneof![Just(String::new()), Just("22,30-35".to_owned())],

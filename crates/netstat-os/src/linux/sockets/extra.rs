@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wanted_is_asked_for() {
+    fn extensions_ask_only_for_wanted_groups() {
         for (extras, bits) in [
             (Extras::NONE, 0),
             (Extras::BASIC, 0x30),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attribute_finds_its_place() {
+    fn extra_attributes_are_read_into_their_fields() {
         let memory: Vec<u8> = (1..=9u32).flat_map(u32::to_ne_bytes).collect();
         let token = body(&[], &[(1, &7u32.to_ne_bytes()), (2, &9u32.to_ne_bytes())]);
         let layer = body(&[], &[(1, b"mptcp\0"), (3, &token)]);
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_not_asked_for_are_left_out() {
+    fn extra_facts_not_asked_for_are_unknown() {
         let extra = parse(&about(State::Established, 0), &[], Extras::CONGESTION).unwrap();
         assert_eq!(extra.congestion, Fact::Unknown(Why::NotKept));
         assert_eq!(extra.mark, Fact::Unknown(Why::NotAsked));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_facts_have_a_reason() {
+    fn extra_facts_missing_have_a_reason() {
         let extra = parse(&about(State::Established, 0), &[], Extras::ALL).unwrap();
         assert_eq!(extra.mark, Fact::Unknown(Why::NotPermitted));
         assert_eq!(extra.upper_layer, Fact::Unknown(Why::NotPermitted));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_overdue_has_no_time_left() {
+    fn timer_overdue_has_no_time_left() {
         let overdue = About {
             expires: (-3i32).cast_unsigned(),
             ..about(State::Established, 1)
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_the_connection_are_read() {
+    fn extra_tcp_figures_are_read() {
         let mut info = vec![0; 248];
         info[68..72].copy_from_slice(&250u32.to_ne_bytes());
         let told = body(&[], &[(2, &info)]);

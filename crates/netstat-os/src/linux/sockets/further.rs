@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presence_is_read_from_the_table() {
+    fn presence_of_protocol_is_read_from_its_table() {
         let table = "protocol  size sockets  memory press maxhdr  slab module     cl co\n\
             AF_VSOCK  1240      0      -1   NI       0   yes  kernel      n  n\n\
             UDPLITEv6 1472      0       0   NI       0   yes  kernel      y  y\n\
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_module_is_named() {
+    fn protocol_without_module_is_refused_with_its_name() {
         let refusal = io::Error::from_raw_os_error(libc::ENOENT);
         assert_eq!(why(Protocol::Sctp, &refusal), "the running kernel has no sctp_diag");
     }

@@ -347,7 +347,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_socket_message_is_read_field_by_field() {
+    fn socket_message_is_read_field_by_field() {
         let mut body = listener();
         body.extend(attribute(5, &[0xb8]));
         let socket = parse_one(&body);
@@ -380,7 +380,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn attributes_follow_the_request() {
+    fn request_is_followed_by_its_attributes() {
         let program = [7, 8, 9, 10, 11, 12, 13, 14];
         for (table, fixed, protocol) in [
             (Table::Tcp, 60, 0),
@@ -412,7 +412,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn one_socket_is_asked_for_by_all_that_it_is() {
+    fn exact_request_has_addresses_ports_interface_and_cookie() {
         let body = exact_body(&parse_one(&listener()));
         assert_eq!(body.len(), 56);
         assert_eq!(body[..4], [AF_INET, IPPROTO_TCP, 0, 0]);

@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn fields_are_found() {
+    fn mptcp_info_fields_are_read() {
         let mut info = vec![0; 96];
         info[0] = 2;
         info[8..12].copy_from_slice(&3u32.to_ne_bytes());
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_length_is_read(info: Vec<u8>) {
+        fn mptcp_info_of_any_length_never_panics(info: Vec<u8>) {
             let _ = (parse(&info, State::Established), metrics(&info, State::Established));
         }
     }

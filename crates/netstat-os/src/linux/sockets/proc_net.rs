@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_lines() {
+    fn tcp_lines_are_read() {
         let local = words(&[127, 0, 0, 1]);
         let text = format!(
             "  sl  local_address rem_address   st\n\
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn udp6_lines() {
+    fn udp6_lines_are_read() {
         let address: Ipv6Addr = "fe80::1:2".parse().unwrap();
         let text = format!(
             "heading\n  12: {}:0035 {}:0000 07 00000000:00000000 00:00000000 00000000     0        0 77 2 0 0\n",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_ping_count_as_raw() {
+    fn ping_sockets_are_read_as_raw() {
         let text = format!(
             "heading\n    7: {}:1234 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 88 2 0 0\n",
             words(&[0; 4]),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named() {
+    fn bad_line_is_error_with_its_number() {
         assert_eq!(
             parse_all("h\nrubbish\n", Protocol::Tcp, Family::V4),
             Err(BadLine { line: 2 })

@@ -199,7 +199,7 @@ mod tests {
     const SIZES: [usize; 12] = [104, 120, 136, 144, 160, 168, 192, 200, 224, 232, 240, 248];
 
     #[test]
-    fn every_figure_has_a_field_of_its_own() {
+    fn figures_have_fields_that_do_not_overlap() {
         let mut figures: Vec<TcpMetric> = FIELDS.iter().map(|field| field.0).collect();
         figures.sort_unstable();
         assert_eq!(figures, TcpMetric::ALL);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_structure_leaves_the_newer_fields_unknown() {
+    fn shorter_structure_leaves_newer_fields_unknown() {
         for size in SIZES {
             let info = parse(&vec![1; size], State::Established);
             for (figure, at, width) in FIELDS {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_numbers() {
+    fn special_values_become_unknown_with_their_reason() {
         let mut info = vec![0; 248];
         info[76..80].copy_from_slice(&0x7fff_ffffu32.to_ne_bytes());
         info[104..112].fill(0xff);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_has_no_connection() {
+    fn listener_figures_are_not_applicable() {
         let info = parse(&[1; 248], State::Listening);
         for figure in TcpMetric::ALL {
             assert_eq!(info.get(figure), Fact::Unknown(Why::NotApplicable), "{figure:?}");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_are_distinguished() {
+    fn bit_fields_are_read_separately() {
         let mut info = vec![0; 248];
         info[1] = 4;
         info[5] = SACK | WINDOW_SCALE | SYN_DATA;
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_length_is_read_as_far_as_it_goes(info in proptest::collection::vec(any::<u8>(), 0..300), state in 0..12usize) {
+        fn structure_of_any_length_is_read_as_far_as_it_goes(info in proptest::collection::vec(any::<u8>(), 0..300), state in 0..12usize) {
             let state = State::ALL[state];
             let read = parse(&info, state);
             let connected = !matches!(state, State::Listening | State::Bound | State::Closed);

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_get_their_names() {
+    fn name_peers_gives_client_the_name_of_server() {
         let server = message(
             1,
             1,
