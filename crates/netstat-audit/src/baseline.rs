@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgement_covers_what_it_was_made_for_and_nothing_else() {
+    fn acknowledgement_covers_only_finding_it_was_made_for() {
         let mut baseline = Baseline::default();
         baseline.acknowledge(entry(mark()));
         let read = Baseline::parse(&baseline.text()).unwrap();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_without_a_field_matches_any_value_of_it() {
+    fn baseline_entry_without_a_field_matches_any_value_of_it() {
         let text =
             "[[acknowledged]]\nrule = \"odd-place\"\nprogram = \"/opt/x/agent\"\nwhy = \"ours\"\nuntil = 2026-12-01\n";
         let read = Baseline::parse(text).unwrap();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_stay_and_the_same_finding_is_replaced() {
+    fn baseline_acknowledged_again_keeps_comments_and_replaces_entry() {
         let mut baseline = Baseline::parse("# Kept by the web team.\n").unwrap();
         baseline.acknowledge(entry(mark()));
         baseline.acknowledge(Entry {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn baseline_malformed_returns_error_naming_fault() {
         for (text, part) in [
             ("x = 1", "unknown key"),
             ("acknowledged = 1", "not an array"),
@@ -380,12 +380,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused(text in "\\PC{0,80}") {
+        fn baseline_of_any_text_never_panics(text in "\\PC{0,80}") {
             let _ = Baseline::parse(&text);
         }
 
         #[test]
-        fn any_names_come_back(program in "\\PC{0,40}", why in "\\PC{0,40}") {
+        fn baseline_with_any_names_reads_back_unchanged(program in "\\PC{0,40}", why in "\\PC{0,40}") {
             let mut mark = mark();
             mark.program = Some(program);
             let mut baseline = Baseline::default();

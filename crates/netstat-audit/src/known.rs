@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_do_not_hide_a_program() {
+    fn known_program_with_version_suffix_is_recognized() {
         assert!(is_interpreter(b"python3.11") && is_interpreter(b"perl") && is_interpreter(b"php8.2"));
         assert!(is_shell(b"bash") && is_shell(b"zsh-5.9") && !is_shell(b"bashful"));
         assert!(makes_code(b"luajit-2.1") && makes_code(b"qemu-system-aarch64") && !makes_code(b"sshd"));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_kernel_threads() {
+    fn kernel_thread_names_are_recognized() {
         for name in [
             "kworker/0:1-events",
             "kworker",
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_line_claims() {
+    fn command_line_claims_name_of_its_first_word() {
         for (word, name) in [
             ("-bash", "bash"),
             ("/usr/sbin/sshd", "sshd"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_of_daemons() {
+    fn daemon_name_misspelled_is_recognized() {
         assert_eq!(nearly_daemon(b"rsyslgod"), Some("rsyslogd"));
         assert_eq!(nearly_daemon(b"systemd-journaldd"), Some("systemd-journald"));
         for name in ["rsyslogd", "sshx", "crond2", "nginx-debug", "chromium"] {

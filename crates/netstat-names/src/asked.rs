@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_belong_to_the_name_that_was_asked_for() {
+    fn dns_answer_gives_addresses_to_name_asked_for() {
         let addresses: Vec<IpAddr> = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
         let answer = dns_answer(&message("WWW.Example.org", &addresses)).unwrap();
         assert_eq!((answer.name.full(), &answer.addresses), ("www.example.org", &addresses));
     }
 
     #[test]
-    fn questions_errors_and_odd_names_say_nothing() {
+    fn dns_question_error_or_odd_name_is_ignored() {
         let addresses = ["192.0.2.7".parse().unwrap()];
         let good = message("a.example", &addresses);
         let with = |at: usize, byte: u8| {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_name_comes_first_and_few_are_kept() {
+    fn asked_names_of_address_are_newest_first_and_at_most_four() {
         let mut names = AskedNames::default();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         for number in 0..9u64 {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_name_asked_for_before_the_connection_is_chosen() {
+    fn asked_name_at_a_time_is_last_asked_before_it() {
         let mut names = AskedNames::default();
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         for (name, when) in [("a.example", 100), ("b.example", 200), ("a.example", 300)] {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn table_is_bounded_and_forgets_the_oldest() {
+    fn asked_names_when_full_forget_oldest_address() {
         let mut names = AskedNames::default();
         for number in 0..MOST_ADDRESSES as u32 + 10 {
             let address = Ipv4Addr::from(0x0a00_0000 + number).into();
@@ -301,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_messages_never_panic(bytes: Vec<u8>, cut in 0usize..80) {
+        fn dns_answer_of_arbitrary_message_never_panics(bytes: Vec<u8>, cut in 0usize..80) {
             let _ = dns_answer(&bytes);
             let whole = message("www.example.org", &["192.0.2.7".parse().unwrap()]);
             let _ = dns_answer(&whole[..cut.min(whole.len())]);

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_its_own() {
+    fn forward_lookup_of_address_returns_that_address() {
         let found = addresses("127.0.0.1", Duration::from_secs(5));
         assert_eq!(found, Ok(vec!["127.0.0.1".parse().unwrap()]));
     }

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cut_to_the_first_label() {
+    fn host_name_is_cut_to_first_label() {
         let name = parsed("www.example.net.").unwrap();
         assert_eq!((name.full(), name.first_label()), ("www.example.net", "www"));
         assert_eq!(parsed("printer").unwrap().first_label(), "printer");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_looks_like_a_number_is_not_cut_out() {
+    fn host_name_with_number_like_first_label_is_not_cut() {
         for name in [
             "10.example.net",
             "192-0-2-1.example.net",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_numbers_are_refused() {
+    fn host_name_that_is_address_or_number_is_refused() {
         for name in [
             "10.0.0.1",
             "10.0.0.1.",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_name_is_refused() {
+    fn host_name_malformed_is_refused() {
         let long_label = "a".repeat(64);
         let long_name = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(62)].join(".");
         for name in [
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_computer_itself_are_known() {
+    fn host_name_localhost_in_any_form_is_recognized() {
         for (name, local) in [
             ("localhost", true),
             ("LocalHost.", true),
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_passes_can_be_shown(bytes: Vec<u8>) {
+        fn host_name_of_any_accepted_bytes_is_printable(bytes: Vec<u8>) {
             if let Some(name) = HostName::parse(&bytes) {
                 prop_assert!(!name.full().contains([' ', ':', '[', ']', '%', '\\']));
                 prop_assert_eq!(text::escape_str(name.full()), name.full());
@@ -213,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn shown_names_are_no_addresses(text in "[0-9a-fx.:-]{1,20}") {
+        fn host_name_accepted_never_reads_as_address(text in "[0-9a-fx.:-]{1,20}") {
             if let Some(name) = HostName::parse(text.as_bytes()) {
                 prop_assert!(name.full().parse::<IpAddr>().is_err());
                 prop_assert!(name.first_label().parse::<u64>().is_err());

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_the_known_providers_are_read() {
+    fn location_records_of_known_providers_are_read() {
         let maxmind = json!({"country": {"iso_code": "DE"}, "autonomous_system_number": 13335, "autonomous_system_organization": "X"});
         assert_eq!(
             (country(&maxmind).as_deref(), system(&maxmind)),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn database_that_is_none_is_refused_with_its_path() {
+    fn location_file_that_is_no_database_is_refused_with_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.mmdb");
         std::fs::write(&path, "no database").unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_places_give_one_database_of_each_kind() {
+    fn location_databases_in_usual_directory_are_one_of_each_kind() {
         let root = tempfile::tempdir().unwrap();
         assert!(Locations::usual(root.path()).is_empty());
         let folder = root.path().join("usr/share/GeoIP");

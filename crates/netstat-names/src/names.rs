@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_have_the_computers_name_and_are_not_asked_for() {
+    fn own_address_shows_computer_name_without_lookup() {
         let mut names = names(HostStyle::FirstLabel, |address| panic!("asked for {address}"));
         let own = [
             "127.0.0.1",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_have_their_name_cut_or_whole() {
+    fn peer_name_is_cut_or_whole_as_chosen() {
         let answer = |_| Answer::Name(b"www.example.org.".to_vec());
         assert_eq!(shown(HostStyle::FirstLabel, answer).as_deref(), Some("www"));
         assert_eq!(shown(HostStyle::Full, answer).as_deref(), Some("www.example.org"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn mapped_addresses_are_asked_for_as_ipv4() {
+    fn mapped_address_is_looked_up_as_ipv4() {
         let answer = |address: IpAddr| match address {
             IpAddr::V4(_) => Answer::Name(b"four.example".to_vec()),
             IpAddr::V6(_) => Answer::Failed,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_cannot_pass_for_this_computer() {
+    fn peer_with_name_of_this_computer_is_not_shown_as_it() {
         for style in [HostStyle::FirstLabel, HostStyle::Full] {
             for answer in [
                 (|_| Answer::Name(b"localhost".to_vec())) as fn(IpAddr) -> Answer,
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_stay_numbers() {
+    fn peer_with_hostile_name_is_shown_as_number() {
         for answer in [
             (|_| Answer::Name(b"10.0.0.1".to_vec())) as fn(IpAddr) -> Answer,
             |_| Answer::Name(b"a\x1b[2Jb.test".to_vec()),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_computer_without_a_proper_name_shows_numbers() {
+    fn own_address_without_proper_computer_name_is_shown_as_number() {
         let names = Names::new(
             b"10.0.0.1",
             [],

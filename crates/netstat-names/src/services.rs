@@ -233,7 +233,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn services_file_lies_where_the_system_has_it() {
+    fn services_file_path_follows_system() {
         assert_eq!(file_of(false, |_| None), Path::new("/etc/services"));
         let file = file_of(true, |name| (name == "SystemRoot").then(|| "D:".into()));
         assert!(file.starts_with("D:"), "{file:?}");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_well_formed_and_modest() {
+    fn service_table_is_sorted_well_formed_and_small() {
         let mut last = (0, String::new());
         for line in TABLE.lines() {
             let cells: Vec<&str> = line.split('\t').collect();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_table_is_found_and_nothing_else() {
+    fn service_table_search_finds_every_row_and_nothing_else() {
         let mut expected: HashMap<(Protocol, u16), (&str, &str)> = HashMap::new();
         for line in TABLE.lines() {
             let cells: Vec<&str> = line.split('\t').collect();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn names_everybody_knows() {
+    fn service_names_of_well_known_ports_are_found() {
         let services = Services::embedded();
         for (protocol, port, name) in [
             (Tcp, 22, "ssh"),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_wins_over_the_table() {
+    fn services_file_takes_precedence_over_table() {
         let file = b"# comment\n\nweb 80/tcp www http # the web\nmine\t50000/udp\n80 443/tcp\nbad\nno/port 1\n\
                      half 99999/tcp\nplus +22/tcp\nother 22/sctp\nfirst 2000/TCP\nsecond 2000/tcp\n#gone 2001/tcp\nlast 25/tcp";
         let services = Services::with_file(file);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_forge_a_row_are_skipped() {
+    fn services_file_names_with_control_characters_are_skipped() {
         let services = Services::with_file(b"a\x1b[2J 80/tcp\n\xff\xfe 443/tcp\ncaf\xc3\xa9 22/tcp\n");
         assert_eq!(services.name(Tcp, 80), Some("http"));
         assert_eq!(services.name(Tcp, 443), Some("https"));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_on_disk_is_read_when_the_first_name_is_asked_for() {
+    fn services_file_is_read_once_at_first_lookup() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("services");
         let services = Services::at(&path);
@@ -361,7 +361,7 @@ mod tests {
         }
 
         #[test]
-        fn likely_lines_are_taken(text in "([ -~]{0,12}[ \t#]{0,2}[0-9]{0,6}/(tcp|udp|x)[ \t]?\n?){0,8}", port: u16) {
+        fn services_file_of_likely_lines_gives_printable_names(text in "([ -~]{0,12}[ \t#]{0,2}[0-9]{0,6}/(tcp|udp|x)[ \t]?\n?){0,8}", port: u16) {
             let services = Services::with_file(text.as_bytes());
             for entry in services.file.get().unwrap() {
                 prop_assert!(entry.name.chars().all(|c| c.is_ascii_graphic()));
@@ -370,7 +370,7 @@ mod tests {
         }
 
         #[test]
-        fn any_table_is_searched_without_panic(table: String, port: u16) {
+        fn service_table_of_any_text_is_searched_without_panic(table: String, port: u16) {
             let _ = find(&table, Tcp, port);
         }
     }

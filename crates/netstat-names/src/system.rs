@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_no_names() {
+    fn numeric_address_is_told_from_host_name() {
         assert!(is_numeric("192.0.2.1") && is_numeric("::1") && is_numeric("fe80::1%eth0"));
         assert!(!is_numeric("host.example") && !is_numeric("1.example") && !is_numeric(""));
     }

@@ -345,13 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn regular_calls_are_a_beacon() {
+    fn rhythm_of_regular_calls_is_a_beacon() {
         let found = rhythm(&calls(180, MINUTE, 0.0)).unwrap();
         assert_eq!((found.calls, found.period, found.jitter), (180, MINUTE, 0.0));
     }
 
     #[test]
-    fn jittered_calls_are_a_beacon() {
+    fn rhythm_of_jittered_calls_is_a_beacon() {
         for jitter in [0.05, 0.1, 0.3] {
             let found = rhythm(&calls(200, MINUTE, jitter)).unwrap_or_else(|| panic!("{jitter}"));
             assert!(found.jitter <= jitter && (found.period - MINUTE).abs() < MINUTE / 5);
@@ -359,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_call_now_and_then_changes_nothing() {
+    fn rhythm_with_a_few_missed_calls_is_still_a_beacon() {
         let mut times = calls(300, MINUTE, 0.05);
         times.retain(|time| time / MINUTE % 20 != 7);
         assert!(rhythm(&times).is_some());
     }
 
     #[test]
-    fn few_calls_or_a_short_time_are_no_beacon() {
+    fn rhythm_of_few_calls_or_short_time_is_no_beacon() {
         assert_eq!(rhythm(&calls(11, 30 * MINUTE, 0.0)), None);
         assert_eq!(rhythm(&calls(60, MINUTE, 0.0)), None, "one hour");
         assert_eq!(rhythm(&calls(5000, 3_000, 0.0)), None, "every three seconds");
@@ -378,7 +378,7 @@ mod tests {
 
     /// A web page that a person reads: bursts of connections, and nothing in between.
     #[test]
-    fn a_person_on_the_web_is_no_beacon() {
+    fn rhythm_of_person_reading_web_pages_is_no_beacon() {
         let mut random = random(7);
         let mut now = 0;
         let mut times = Vec::new();
@@ -395,7 +395,7 @@ mod tests {
     /// A page that polls every 30 seconds while its tab is visible, over connections that the server keeps open
     /// for a few requests.
     #[test]
-    fn a_page_that_polls_over_kept_connections_is_no_beacon() {
+    fn rhythm_of_page_polling_over_kept_connections_is_no_beacon() {
         let mut random = random(3);
         let mut now = 0;
         let mut times = Vec::new();
@@ -415,7 +415,7 @@ mod tests {
 
     /// Both implementations must find the same calls: with a filter that accepts everything, and without one.
     #[test]
-    fn counted_by_the_database_they_are_the_same() {
+    fn beacons_counted_by_database_equal_those_found_with_filter() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let mut writer = crate::Writer::open(&path, b"mill", "boot").unwrap();
@@ -510,7 +510,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_times_are_judged(times in proptest::collection::vec(-1_000_000_000_000i64..1_000_000_000_000, 0..60)) {
+        fn rhythm_of_any_times_is_judged_in_either_order(times in proptest::collection::vec(-1_000_000_000_000i64..1_000_000_000_000, 0..60)) {
             let found = rhythm(&times);
             let mut backwards = times.clone();
             backwards.reverse();

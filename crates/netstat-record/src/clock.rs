@@ -118,7 +118,7 @@ mod tests {
     const DAY: i64 = 24 * HOUR;
 
     #[test]
-    fn advance_clock_set_ten_years_ahead_moves_by_a_day_an_hour() {
+    fn store_clock_with_time_set_ahead_moves_at_most_a_day_an_hour() {
         let mut clock = StoreClock::start(None, None, 0, NOW);
         assert_eq!(clock.advance(1_000, NOW + 1_000), 0);
         let ahead = 3_650 * DAY;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn start_same_boot_goes_on_with_the_time_since_boot() {
+    fn store_clock_in_same_boot_continues_by_time_since_boot() {
         let stored = StoredClock {
             same_boot: true,
             since_boot: 10_000,
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn advance_any_clock_moves_by_at_most_a_day_an_hour(steps in proptest::collection::vec((0i64..100_000, any::<i64>()), 1..50)) {
+        fn store_clock_with_any_time_of_day_moves_at_most_a_day_an_hour(steps in proptest::collection::vec((0i64..100_000, any::<i64>()), 1..50)) {
             let mut clock = StoreClock::start(None, None, 0, NOW);
             let mut since_boot = 0;
             for (passed, wall) in steps {

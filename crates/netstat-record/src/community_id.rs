@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn community_id_examples_of_the_specification_from_both_sides() {
+    fn community_id_from_either_side_matches_specification_examples() {
         // The baseline of the specification's repository: TCP, UDP, IPv6.
         for (protocol, one, other, id) in [
             (
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn community_id_mapped_addresses_are_ipv4_and_listeners_have_none() {
+    fn community_id_of_mapped_address_equals_ipv4_and_of_listener_is_none() {
         let side = |address: &str, port| (address.parse().unwrap(), port);
         let plain = community_id(Protocol::Tcp, side("192.0.2.1", 1), side("192.0.2.2", 2));
         let mapped = community_id(Protocol::Tcp, side("::ffff:192.0.2.1", 1), side("::ffff:192.0.2.2", 2));

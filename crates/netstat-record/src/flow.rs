@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_of_a_command_line_is_fixed() {
+    fn command_hash_is_fnv_1a_of_null_terminated_words() {
         let hash = |words: &[&str]| command_hash(words.iter().map(|word| word.as_bytes()));
         // The FNV-1a hash of "a\0", computed by its definition.
         let mut by_hand = 0xcbf2_9ce4_8422_2325u64;

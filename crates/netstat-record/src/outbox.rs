@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_every_row_is_in_one_segment_until_it_is_acknowledged() {
+    fn outbox_row_stays_in_one_segment_until_acknowledged() {
         let (_folder, mut writer) = writer();
         write(&mut writer, [1]);
         writer.begin_shipping().unwrap();
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_more_rows_than_fit_makes_several_segments() {
+    fn outbox_more_rows_than_fit_make_several_segments() {
         let (_folder, mut writer) = writer();
         writer.begin_shipping().unwrap();
         write(&mut writer, 0..25);
@@ -624,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_spool_what_is_dropped_becomes_a_gap_with_its_count() {
+    fn outbox_rows_dropped_from_full_spool_become_counted_gap() {
         let (_folder, mut writer) = writer();
         writer.begin_shipping().unwrap();
         write(&mut writer, [1_000, 2_000]);
@@ -645,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn begin_shipping_after_a_pause_catches_up() {
+    fn outbox_after_pause_catches_up() {
         let (_folder, mut writer) = writer();
         writer.begin_shipping().unwrap();
         write(&mut writer, [1_000]);
@@ -658,7 +658,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_rows_that_are_gone_are_told_as_lost() {
+    fn outbox_rows_deleted_before_cut_are_counted_as_lost() {
         let (_folder, mut writer) = writer();
         writer.begin_shipping().unwrap();
         let numbers = write(&mut writer, [1_000]);

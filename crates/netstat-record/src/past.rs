@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_tells_of_open_sockets_and_first_times() {
+    fn store_answers_open_flows_and_first_sightings() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let mut writer = Writer::open(&path, b"mill", BOOT).unwrap();
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_record_saw_is_told_of_a_state() {
+    fn open_flow_age_in_state_is_given_only_if_recorded() {
         let age =
             |flow: &OpenFlow, state, watched| flow.age_of(state, 10_000, watched).map(|age| (age.millis, age.exact));
         let incoming = flow(Direction::Incoming, true, State::Established);

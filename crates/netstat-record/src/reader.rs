@@ -540,7 +540,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bounds_of_networks() {
+    fn network_bounds_are_first_and_last_address() {
         for (words, low, high) in [
             ("10.1.2.0/24", vec![10, 1, 2, 0], vec![10, 1, 2, 255]),
             ("10.1.2.3", vec![10, 1, 2, 3], vec![10, 1, 2, 3]),
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_go_through_their_index() {
+    fn flow_queries_use_their_index_without_table_scan() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.db");
         drop(crate::Writer::open(&path, b"mill", "b").unwrap());
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_of_sightings() {
+    fn stored_network_bytes_become_ipv4_24_or_ipv6_48() {
         assert_eq!(network(&[10, 1, 2]), Some("10.1.2.0/24".parse().unwrap()));
         assert_eq!(
             network(&[0x20, 1, 0xd, 0xb8, 0, 7]),

@@ -78,7 +78,7 @@ mod tests {
     use crate::store::Writer;
 
     #[test]
-    fn status_counts_gaps_once_and_tells_losses_from_silence() {
+    fn status_counts_each_gap_once_and_separates_losses_from_silence() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let mut writer = Writer::open(&path, b"host", "00000000-0000-0000-0000-000000000000").unwrap();

@@ -101,7 +101,7 @@ fn all(path: &Path) -> Vec<Flow> {
 }
 
 #[test]
-fn a_short_connection_is_one_row_with_everything() {
+fn short_connection_is_one_row_with_all_facts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/record.db");
     let mut recorder = recorder(&path);
@@ -147,7 +147,7 @@ fn a_short_connection_is_one_row_with_everything() {
 }
 
 #[test]
-fn a_long_connection_stays_one_row_over_heartbeats_and_restarts() {
+fn long_connection_over_heartbeats_and_restarts_stays_one_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut first = recorder(&path);
@@ -176,7 +176,7 @@ fn a_long_connection_stays_one_row_over_heartbeats_and_restarts() {
 }
 
 #[test]
-fn what_ended_between_two_recorders_is_not_taken_for_open() {
+fn flow_ended_between_two_recorders_is_not_left_open() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut first = recorder(&path);
@@ -194,7 +194,7 @@ fn what_ended_between_two_recorders_is_not_taken_for_open() {
 }
 
 #[test]
-fn an_owner_that_comes_after_the_end_is_taken() {
+fn flow_owner_reported_after_close_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -216,7 +216,7 @@ fn an_owner_that_comes_after_the_end_is_taken() {
 }
 
 #[test]
-fn a_udp_socket_with_another_peer_is_another_flow_with_its_own_bytes() {
+fn udp_socket_with_changed_peer_is_new_flow_with_own_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -241,7 +241,7 @@ fn a_udp_socket_with_another_peer_is_another_flow_with_its_own_bytes() {
 }
 
 #[test]
-fn a_jump_of_the_clock_is_a_gap_and_changes_no_duration() {
+fn clock_jump_is_recorded_as_gap_and_changes_no_duration() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -268,7 +268,7 @@ fn a_jump_of_the_clock_is_a_gap_and_changes_no_duration() {
 }
 
 #[test]
-fn old_and_too_many_flows_go_and_open_ones_stay() {
+fn retention_removes_old_and_excess_flows_but_keeps_open_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -308,7 +308,7 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
 }
 
 #[test]
-fn questions_find_what_they_ask_for() {
+fn flow_query_by_filter_and_time_finds_matching_flows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -353,7 +353,7 @@ fn questions_find_what_they_ask_for() {
 }
 
 #[test]
-fn a_record_of_version_1_is_brought_up_to_date() {
+fn record_of_version_1_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let old = rusqlite::Connection::open(&path).unwrap();
@@ -378,7 +378,7 @@ fn a_record_of_version_1_is_brought_up_to_date() {
 }
 
 #[test]
-fn name_flows_names_what_goes_out_and_questions_find_it() {
+fn outgoing_flows_get_asked_names_and_are_found_by_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -421,7 +421,7 @@ fn name_flows_names_what_goes_out_and_questions_find_it() {
 }
 
 #[test]
-fn other_files_and_newer_records_are_left_alone() {
+fn foreign_file_or_newer_record_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");
     std::fs::write(
@@ -469,7 +469,7 @@ fn progress(cookie: u64, sent: u64) -> Transfer {
 }
 
 #[test]
-fn heartbeats_bring_what_a_connection_has_moved() {
+fn heartbeat_updates_bytes_of_open_connection() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path).with_heartbeat(Duration::from_secs(10));
@@ -501,7 +501,7 @@ fn heartbeats_bring_what_a_connection_has_moved() {
 }
 
 #[test]
-fn refresh_datagrams_counts_of_open_sockets_reach_their_rows_and_never_shrink() {
+fn datagram_byte_counts_of_open_socket_are_updated_and_never_shrink() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let datagrams = Event {
@@ -543,7 +543,7 @@ fn refresh_datagrams_counts_of_open_sockets_reach_their_rows_and_never_shrink() 
 }
 
 #[test]
-fn many_open_flows_are_brought_up_to_date_in_rounds_and_a_clean_stop_takes_all() {
+fn many_open_flows_are_updated_in_rounds_and_all_at_clean_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path).with_heartbeat(Duration::from_secs(10));
@@ -600,7 +600,7 @@ fn sparse(path: &Path) {
 
 /// A query that uses an index finds the same flows as a scan of all.
 #[test]
-fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
+fn indexed_query_finds_same_flows_as_full_scan() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     sparse(&path);
@@ -671,7 +671,7 @@ fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
 }
 
 #[test]
-fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
+fn retention_removes_processes_without_flows_though_older_one_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut recorder = recorder(&path);
@@ -703,7 +703,7 @@ fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
 }
 
 #[test]
-fn a_record_of_version_2_is_brought_up_to_date() {
+fn record_of_version_2_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let old = rusqlite::Connection::open(&path).unwrap();
@@ -736,7 +736,7 @@ fn a_record_of_version_2_is_brought_up_to_date() {
 }
 
 #[test]
-fn open_record_of_version_3_is_brought_up_to_date() {
+fn record_of_version_3_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let old = rusqlite::Connection::open(&path).unwrap();
@@ -788,7 +788,7 @@ fn open_record_of_version_3_is_brought_up_to_date() {
 }
 
 #[test]
-fn flush_time_between_two_recorders_is_a_gap() {
+fn time_between_two_recorders_is_recorded_as_gap() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut first = recorder(&path).with_heartbeat(Duration::from_secs(10));
@@ -817,7 +817,7 @@ fn flush_time_between_two_recorders_is_a_gap() {
 }
 
 #[test]
-fn more_open_flows_than_memory_may_hold_are_one_row_each() {
+fn more_open_flows_than_fit_memory_are_one_row_each() {
     const MANY: u64 = 34_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
@@ -854,7 +854,7 @@ fn more_open_flows_than_memory_may_hold_are_one_row_each() {
 
 /// If a store cannot be written to for long, what does not fit into memory is lost and counted.
 #[test]
-fn what_a_store_that_takes_nothing_loses_is_counted() {
+fn events_lost_while_store_is_not_written_are_counted() {
     const MANY: u64 = 40_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");

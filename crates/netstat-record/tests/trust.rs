@@ -92,7 +92,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// Features that are not compiled in (`.cargo/config.toml`) cannot be reached by a malicious file.
 #[test]
-fn sqlite_has_no_full_text_search_no_r_trees_and_loads_no_extensions() {
+fn sqlite_is_built_without_fts_rtree_and_extension_loading() {
     let connection = Connection::open_in_memory().unwrap();
     let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
     let options: Vec<String> = statement
@@ -120,7 +120,7 @@ fn sqlite_has_no_full_text_search_no_r_trees_and_loads_no_extensions() {
 }
 
 #[test]
-fn open_foreign_file_is_left_as_it_is_and_named() {
+fn store_path_of_foreign_file_is_refused_and_file_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     std::fs::write(&hosts, "127.0.0.1 localhost\n".repeat(20)).unwrap();
@@ -147,7 +147,7 @@ fn open_foreign_file_is_left_as_it_is_and_named() {
 }
 
 #[test]
-fn open_files_that_others_control_are_refused() {
+fn store_file_that_others_control_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     with_flows(&path, &[1]);
@@ -187,7 +187,7 @@ fn open_files_that_others_control_are_refused() {
 }
 
 #[test]
-fn open_file_of_another_user_is_refused() {
+fn store_file_of_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     with_flows(&path, &[1]);
@@ -202,7 +202,7 @@ fn open_file_of_another_user_is_refused() {
 }
 
 #[test]
-fn open_second_recorder_through_another_path_is_refused() {
+fn second_recorder_through_other_path_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let _first = open(&path).unwrap();
@@ -215,7 +215,7 @@ fn open_second_recorder_through_another_path_is_refused() {
 }
 
 #[test]
-fn open_store_with_a_foreign_object_is_refused_by_name() {
+fn store_with_foreign_object_is_refused_by_name() {
     for (statement, name) in [
         ("CREATE VIEW v AS SELECT 1", "the view \"v\""),
         (
@@ -245,7 +245,7 @@ fn open_store_with_a_foreign_object_is_refused_by_name() {
 }
 
 #[test]
-fn flows_row_that_cannot_be_is_skipped_and_counted() {
+fn flow_row_with_impossible_values_is_skipped_and_counted() {
     for damage in [
         "UPDATE flow SET kind = 15 << 4 | 1 WHERE id = 2",
         "UPDATE flow SET kind = 1 << 40 WHERE id = 2",
@@ -279,7 +279,7 @@ fn gaps(path: &Path) -> Vec<(i64, i64, String)> {
 }
 
 #[test]
-fn flush_store_that_vanishes_is_begun_anew_within_ten_seconds() {
+fn store_that_vanishes_is_begun_anew_within_ten_seconds() {
     type Vanish = fn(&Path);
     let ways: [(&str, Vanish); 4] = [
         ("deleted", |path| std::fs::remove_file(path).unwrap()),
@@ -327,7 +327,7 @@ fn flush_store_that_vanishes_is_begun_anew_within_ten_seconds() {
 }
 
 #[test]
-fn retain_clock_set_ten_years_ahead_deletes_nothing() {
+fn retention_with_clock_set_ten_years_ahead_deletes_nothing_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let now = millis(wall(0));
@@ -368,7 +368,7 @@ fn retain_clock_set_ten_years_ahead_deletes_nothing() {
 }
 
 #[test]
-fn flush_after_a_quick_restart_the_gap_is_told() {
+fn recorder_after_quick_restart_records_gap() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     // As after kill -9: nothing is written at the end, and another recorder starts at once.
@@ -401,7 +401,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
     #[test]
-    fn reader_any_damage_is_an_answer_or_an_error(changes in proptest::collection::vec((0usize..1 << 20, proptest::prelude::any::<u8>()), 1..40)) {
+    fn reader_of_damaged_store_answers_or_returns_error(changes in proptest::collection::vec((0usize..1 << 20, proptest::prelude::any::<u8>()), 1..40)) {
         static RECORD: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("record.db");

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acknowledgement_needs_an_id_a_reason_and_a_day_that_are_valid() {
+    fn acknowledgement_with_invalid_id_reason_or_day_is_refused() {
         let good = json!({"id": "00c0ffee", "why": " known tool ", "until": "2027-01-31"});
         let Ok((Action::Acknowledge(found), summary)) = acknowledge(&good) else {
             panic!("{good}")

@@ -257,7 +257,7 @@ mod tests {
     const BODY: &str = "{\"time\":\"T\",\"rows\":[\n{\"a\":1},\n{\"a\":\"],\"},\n{\"a\":3}\n],\"limits\":[]}\n";
 
     #[test]
-    fn a_page_is_a_document_with_some_rows() {
+    fn document_page_is_valid_document_with_some_rows() {
         for (offset, limit, rows) in [(0, 10, 3), (1, 1, 1), (2, 5, 1), (3, 5, 0), (0, 0, 0)] {
             let (text, total) = page(BODY, offset, limit).unwrap();
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_does_not_change_with_the_time_of_the_document() {
+    fn document_tag_ignores_time_of_document() {
         let document = |time: &str, rows: &str| {
             format!("{{\"schema\":\"s\",\"host\":\"h\",\"time\":\"2026-01-01T00:00:{time}Z\",\"rows\":[{rows}]}}")
         };

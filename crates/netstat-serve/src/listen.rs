@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_read_and_others_refused() {
+    fn listen_addresses_are_read_and_malformed_ones_refused() {
         for (text, listen) in [
             ("127.0.0.1:9117", Some("127.0.0.1:9117")),
             ("[::1]:80", Some("[::1]:80")),

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_of_a_schema_lead_into_the_document() {
+    fn openapi_schema_references_lead_into_document() {
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "properties": {"rows": {"items": {"$ref": "#/$defs/row"}}},

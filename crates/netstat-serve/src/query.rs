@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_decoded_and_bad_ones_refused() {
+    fn query_is_decoded_or_refused_if_malformed() {
         let pairs = parse("port=443&foreign=%5B2001%3Adb8%3A%3A1%5D%3A443&program=a+b&listening&x=").unwrap();
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_only_where_it_is_taken_and_worth_it() {
+    fn reply_is_compressed_only_if_accepted_and_large() {
         for (asked, length, zipped) in [
             ("gzip", 5000, true),
             ("br, GZIP;q=0.5", 5000, true),

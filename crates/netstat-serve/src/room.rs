@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_room_lets_the_oldest_with_the_least_standing_go() {
+    fn full_room_closes_oldest_connection_of_least_standing() {
         let room = Room::new(3);
         let seats: Vec<Seat> = (0..3).filter_map(|_| room.enter()).collect();
         seats[0].badge().show(Standing::Allowed);

@@ -12,7 +12,7 @@ use netstat_serve::{Options, Token, serve};
 use serde_json::json;
 
 #[test]
-fn without_token_only_metrics_and_health_answer() {
+fn request_without_token_is_answered_for_metrics_and_health_only() {
     let server = shared();
     for (path, status) in [
         ("/healthz", 200),
@@ -41,7 +41,7 @@ fn without_token_only_metrics_and_health_answer() {
 }
 
 #[test]
-fn every_reply_forbids_what_browsers_could_be_made_to_do() {
+fn reply_has_content_security_policy_and_no_cors() {
     for (path, token) in [
         ("/", true),
         ("/", false),
@@ -63,7 +63,7 @@ fn every_reply_forbids_what_browsers_could_be_made_to_do() {
 }
 
 #[test]
-fn a_page_that_rebinds_its_name_gets_nothing() {
+fn request_with_rebound_host_name_is_refused() {
     for (host, status) in [
         ("Host: rebind.example", 421),
         ("Host: rebind.example:80", 421),
@@ -80,7 +80,7 @@ fn a_page_that_rebinds_its_name_gets_nothing() {
 }
 
 #[test]
-fn the_link_gives_a_cookie_that_opens_until_it_is_signed_out() {
+fn login_link_gives_cookie_valid_until_logout() {
     let server = start(|_| {});
     let opened = ask(&server, &format!("GET /?token={TOKEN}"), &[]);
     assert_eq!((opened.status, opened.header("location")), (303, Some("/")));
@@ -113,7 +113,7 @@ fn the_link_gives_a_cookie_that_opens_until_it_is_signed_out() {
 }
 
 #[test]
-fn wrong_tokens_are_limited() {
+fn wrong_tokens_are_limited_after_ten_attempts() {
     let server = start(|_| {});
     let mut tries = 0;
     loop {
@@ -131,7 +131,7 @@ fn wrong_tokens_are_limited() {
 }
 
 #[test]
-fn a_peer_with_the_same_user_needs_no_token_on_a_unix_socket() {
+fn unix_socket_peer_of_same_user_needs_no_token() {
     let server = shared();
     let mut stream = std::os::unix::net::UnixStream::connect(&server.unix).unwrap();
     let request = b"GET /api/v1/sockets HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n";
@@ -141,7 +141,7 @@ fn a_peer_with_the_same_user_needs_no_token_on_a_unix_socket() {
 }
 
 #[test]
-fn other_addresses_than_loopback_need_tls_or_a_word() {
+fn listen_beyond_loopback_without_tls_or_insecure_is_refused() {
     let options = |insecure| Options {
         listen: vec!["0.0.0.0:0".parse().unwrap()],
         token: Token::chosen(TOKEN).unwrap(),
@@ -161,7 +161,7 @@ fn other_addresses_than_loopback_need_tls_or_a_word() {
 }
 
 #[test]
-fn documents_come_in_pages_with_tags() {
+fn documents_are_served_in_pages_with_tags() {
     let server = shared();
     let page = ask(server, "GET /api/v1/sockets?limit=2&offset=1&port=80", &[&bearer()]);
     assert_eq!(page.json()["rows"], json!([{"a": 1}, {"a": 2}]));
@@ -186,7 +186,7 @@ fn documents_come_in_pages_with_tags() {
 }
 
 #[test]
-fn wrong_questions_are_problems_that_name_the_word() {
+fn malformed_request_returns_problem_naming_wrong_word() {
     let server = shared();
     for (line, status, word) in [
         ("GET /api/v1/sockets?port=wrong", 400, "wrong"),
@@ -216,7 +216,7 @@ fn wrong_questions_are_problems_that_name_the_word() {
 }
 
 #[test]
-fn paths_lead_to_no_file() {
+fn path_outside_of_page_is_not_found() {
     for path in [
         "/../etc/passwd",
         "/..%2f..%2fetc/passwd",
@@ -235,7 +235,7 @@ fn paths_lead_to_no_file() {
 }
 
 #[test]
-fn requests_that_are_too_large_are_refused() {
+fn request_too_large_is_refused() {
     let server = shared();
     let long = "a".repeat(40_000);
     assert!(matches!(
@@ -258,7 +258,7 @@ fn requests_that_are_too_large_are_refused() {
 }
 
 #[test]
-fn silent_clients_keep_nobody_out() {
+fn silent_clients_do_not_block_others() {
     let server = start(|_| {});
     let mut slow = TcpStream::connect(server.address).unwrap();
     slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: loc").unwrap();
@@ -297,7 +297,7 @@ fn silent_clients_keep_nobody_out() {
 }
 
 #[test]
-fn changes_are_streamed_as_lines() {
+fn changes_stream_reports_opened_and_closed_listener() {
     let server = shared();
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -347,7 +347,7 @@ fn post(server: &Server, path: &str, body: &str, headers: &[&str]) -> Answer {
 }
 
 #[test]
-fn finding_is_acknowledged_after_its_confirmation_only() {
+fn finding_is_acknowledged_only_after_confirmation() {
     let server = start(|options| options.allow_actions = true);
     let prepare = |id: &str| {
         let body =
@@ -402,7 +402,7 @@ fn finding_is_acknowledged_after_its_confirmation_only() {
 }
 
 #[test]
-fn actions_need_their_confirmation_once() {
+fn action_is_done_only_after_confirmation_and_once() {
     let server = start(|options| options.allow_actions = true);
     let post = |path: &str, body: &str, headers: &[&str]| post(&server, path, body, headers);
     for (body, headers, status) in [

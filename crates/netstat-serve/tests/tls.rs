@@ -89,7 +89,7 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 #[test]
-fn users_with_passwords_are_let_in_over_tls_and_nobody_else() {
+fn tls_access_needs_valid_password_or_token() {
     let directory = web_config("");
     let server = serve_with(&directory);
     for versions in [&[&TLS13][..], &[&TLS12][..]] {
@@ -122,7 +122,7 @@ fn users_with_passwords_are_let_in_over_tls_and_nobody_else() {
 }
 
 #[test]
-fn plain_http_on_a_tls_port_gets_no_answer() {
+fn plain_http_on_tls_port_gets_no_answer() {
     let directory = web_config("");
     let server = serve_with(&directory);
     let answer = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -131,7 +131,7 @@ fn plain_http_on_a_tls_port_gets_no_answer() {
 }
 
 #[test]
-fn older_protocol_than_the_least_is_refused() {
+fn tls_version_below_minimum_is_refused() {
     let directory = web_config("  min_version: TLS13\n");
     let server = serve_with(&directory);
     assert_eq!(get(&server, &client(&[&TLS12], None), "/healthz", &[]).status, 0);
@@ -139,7 +139,7 @@ fn older_protocol_than_the_least_is_refused() {
 }
 
 #[test]
-fn clients_need_a_certificate_of_the_authority_where_it_is_required() {
+fn tls_client_without_required_certificate_is_refused() {
     let directory = web_config("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
     let server = serve_with(&directory);
     assert_eq!(get(&server, &client(&[&TLS13], None), "/healthz", &[]).status, 0);
@@ -155,7 +155,7 @@ fn clients_need_a_certificate_of_the_authority_where_it_is_required() {
 }
 
 #[test]
-fn renewed_certificate_and_users_are_used_without_a_new_start() {
+fn renewed_certificate_and_users_are_used_without_restart() {
     let directory = web_config("");
     let server = serve_with(&directory);
     let config = client(&[&TLS13], None);

@@ -283,7 +283,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     #[test]
-    fn a_socket_is_held_by_a_program_and_its_copies_only() {
+    fn actor_socket_is_held_by_program_and_its_copies_only() {
         own_namespace!();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inode = oracle::inode(&listener);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_and_no_file_at_all() {
+    fn actor_with_odd_name_and_deleted_file_lives_on() {
         own_namespace!();
         let name = OsString::from_vec(b"a\n\x1b[31mb\xff".to_vec());
         let mut holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:0").unwrap());
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unprivileged_may_not_look_at_the_test() {
+    fn unprivileged_actor_cannot_see_sockets_of_test() {
         own_namespace!();
         let mine = TcpListener::bind("127.0.0.1:0").unwrap();
         let holder = Actor::default()
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_has_no_holder() {
+    fn socket_in_flight_has_no_holder() {
         own_namespace!();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inode = oracle::inode(&listener);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_mapped_and_udp_are_what_they_say() {
+    fn special_sockets_are_listed_as_made() {
         own_namespace!();
         let twins = reuseport_twins(Family::V6).unwrap();
         let (_listener, caller, accepted) = mapped().unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_has_the_size_asked_for() {
+    fn connections_made_have_number_asked_for() {
         own_namespace!();
         let ends = connections(150).unwrap();
         let established = Some(oracle::TcpState::Established);

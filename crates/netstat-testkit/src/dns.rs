@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_of_both_families_are_read() {
+    fn dns_question_for_ipv4_or_ipv6_address_is_read() {
         assert_eq!(read_question(QUERY), Some((QUERY, address())));
         let mut six = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec();
         six.extend(labels(
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_counts_and_ends() {
+    fn name_server_answers_after_delay_and_counts_questions() {
         let delay = Duration::from_millis(30);
         let server = NameServer::start("127.0.0.1:0".parse().unwrap(), Behaviour::slow(delay)).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_differ_as_told() {
+    fn name_server_replies_as_told() {
         let reply = |reply| write_reply(QUERY, &reply);
         assert_eq!(reply(Reply::Silence), None);
         assert_eq!(reply(Reply::NoName).unwrap()[3] & 15, 3);

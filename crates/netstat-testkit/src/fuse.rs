@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_served_until_silence() {
+    fn fuse_mount_serves_files_until_it_falls_silent() {
         crate::own_namespace!();
         let Some(mounted) = FuseMount::new(&[("one", b"first".to_vec()), ("two", vec![7; 300_000])]) else {
             return;

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_with_owners_is_read() {
+    fn listing_with_owners_is_read() {
         let text = format!(
             "{HEADING}           PID\n{}\n{}\n{}\n{}\n",
             "  TCP    192.0.2.1:22           0.0.0.0:0              LISTENING       812",
@@ -174,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_column_out_of_place_is_noticed() {
+    fn listing_with_shifted_column_is_refused() {
         let shifted = "  TCP    192.0.2.1:22          0.0.0.0:0              LISTENING";
         let text = format!("{HEADING}\n{shifted}\n");
         assert!(std::panic::catch_unwind(|| list(&text)).is_err());
     }
 
     #[test]
-    fn the_heading_is_where_the_specification_wants_it() {
+    fn listing_heading_has_columns_of_specification() {
         let heading = HEADING.lines().last().unwrap();
         for (offset, word) in [
             (2, "Proto"),

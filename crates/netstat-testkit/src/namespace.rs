@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_up_and_nothing_else_is_there() {
+    fn own_namespace_has_loopback_up_and_no_other_interface() {
         own_namespace!();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_of_others_are_not_seen() {
+    fn own_namespace_hides_processes_of_others() {
         own_namespace!(Needs::PROCESSES);
         assert!(std::process::id() < 10);
         let link = std::fs::read_link("/proc/self").unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hanging_program_is_killed_with_all_it_started() {
+    fn hanging_program_is_killed_with_its_children() {
         let start = Instant::now();
         let mut command = Command::new("sh");
         command.args(["-c", "echo begun; sleep 100 & sleep 100"]);
@@ -347,13 +347,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_harness() {
+    fn test_name_is_that_of_harness() {
         assert_eq!(test_name("netstat_testkit::peer::tests::one::here"), "peer::tests::one");
         assert_eq!(test_name("connections::order::here"), "order");
     }
 
     #[test]
-    fn a_body_that_fails_inside_fails_outside() {
+    fn test_body_that_fails_in_own_namespace_fails_outside() {
         let outer = std::panic::catch_unwind(|| {
             own_namespace!();
         });

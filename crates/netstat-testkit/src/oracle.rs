@@ -357,7 +357,7 @@ mod tests {
     use std::net::{TcpListener, UdpSocket};
 
     #[test]
-    fn lines_of_ss() {
+    fn ss_lines_are_read() {
         let line =
             "tcp   ESTAB 0      0      [::ffff:127.0.0.1]:8080  [::ffff:127.0.0.1]:40000 uid:1000 ino:77 sk:9 <->";
         let socket = ss_line(line);
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn both_witnesses_agree_with_the_maker() {
+    fn proc_net_and_ss_list_sockets_as_made() {
         own_namespace!();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind("[::1]:0").unwrap();

@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksum_of_the_rfc() {
+    fn checksum_matches_rfc_1071_example() {
         // RFC 1071, 3: the sum of these words is ddf2 with carries folded.
         assert_eq!(
             checksum(&[&[0x00, 0x01, 0xf2, 0x03], &[0xf4, 0xf5, 0xf6, 0xf7]]),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_survives_the_wire() {
+    fn tcp_segment_encoded_and_decoded_is_unchanged() {
         for (from, to) in [
             ("192.0.2.1:1", "198.51.100.1:80"),
             ("[2001:db8::1]:1", "[2001:db8:ffff::1]:80"),

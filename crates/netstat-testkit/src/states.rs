@@ -362,13 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn every_state_of_ipv4() {
+    fn tcp_states_of_ipv4_can_all_be_made() {
         own_namespace!();
         proven(Family::V4);
     }
 
     #[test]
-    fn every_state_of_ipv6() {
+    fn tcp_states_of_ipv6_can_all_be_made() {
         own_namespace!();
         proven(Family::V6);
     }

@@ -104,7 +104,7 @@ fn settle(dns: &ReverseDns) {
 }
 
 #[test]
-fn each_address_is_asked_for_once() {
+fn reverse_lookup_asks_for_each_address_once() {
     let (asked, _, mut dns) = timed(|_| Answer::Name(b"a.test".to_vec()));
     let addresses = || {
         (0..300)
@@ -127,7 +127,7 @@ fn each_address_is_asked_for_once() {
 }
 
 #[test]
-fn every_kind_of_answer_is_kept_apart() {
+fn reverse_lookup_keeps_kinds_of_answers_apart() {
     let resolver = |address: IpAddr| match address.to_string().as_str() {
         "10.0.0.1" => Answer::Name(b"good.test".to_vec()),
         "10.0.0.2" => Answer::NotFound,
@@ -160,7 +160,7 @@ fn every_kind_of_answer_is_kept_apart() {
 }
 
 #[test]
-fn many_are_asked_at_a_time_but_never_more_than_allowed() {
+fn reverse_lookup_asks_in_parallel_up_to_limit() {
     let (gate, mut dns) = gated(8);
     dns.resolve((0..100).map(address), Duration::ZERO, &mut quiet);
     gate.wait_for_inside(8);
@@ -170,7 +170,7 @@ fn many_are_asked_at_a_time_but_never_more_than_allowed() {
 }
 
 #[test]
-fn no_more_threads_than_addresses() {
+fn reverse_lookup_starts_no_more_threads_than_addresses() {
     let (gate, mut dns) = gated(64);
     dns.resolve((0..3).map(address), Duration::ZERO, &mut quiet);
     assert_eq!(dns.shared.lock().workers, 3);
@@ -180,7 +180,7 @@ fn no_more_threads_than_addresses() {
 }
 
 #[test]
-fn the_deadline_holds_for_the_whole_listing_and_late_answers_are_used_next_time() {
+fn reverse_lookup_past_deadline_ends_and_late_answers_are_used_next() {
     let (gate, mut dns) = gated(4);
     let deadline = Duration::from_secs(1);
     let mut calls = Vec::new();
@@ -226,7 +226,7 @@ fn the_deadline_holds_for_the_whole_listing_and_late_answers_are_used_next_time(
 }
 
 #[test]
-fn a_hanging_resolver_piles_up_neither_threads_nor_questions() {
+fn reverse_lookup_with_hanging_resolver_bounds_threads_and_queue() {
     let (gate, mut dns) = gated(8);
     for listing in 0..10 {
         dns.resolve(
@@ -253,7 +253,7 @@ fn a_hanging_resolver_piles_up_neither_threads_nor_questions() {
 }
 
 #[test]
-fn new_addresses_go_before_late_ones() {
+fn reverse_lookup_queues_new_addresses_before_late_ones() {
     let (gate, mut dns) = gated(1);
     dns.resolve((0..20).map(address), Duration::ZERO, &mut quiet);
     gate.wait_for_inside(1);
@@ -264,7 +264,7 @@ fn new_addresses_go_before_late_ones() {
 }
 
 #[test]
-fn an_answer_in_time_ends_the_wait() {
+fn reverse_lookup_answered_in_time_ends_wait() {
     let (gate, mut dns) = gated(4);
     let opener = thread::spawn(move || {
         gate.wait_for_inside(4);
@@ -278,7 +278,7 @@ fn an_answer_in_time_ends_the_wait() {
 }
 
 #[test]
-fn progress_may_be_slow_and_counts_what_is_known() {
+fn reverse_lookup_progress_counts_known_addresses() {
     let (gate, mut dns) = gated(1);
     let opening = Arc::clone(&gate);
     gate.open();
@@ -293,7 +293,7 @@ fn progress_may_be_slow_and_counts_what_is_known() {
 }
 
 #[test]
-fn names_live_five_minutes_and_are_refreshed_without_waiting() {
+fn reverse_name_after_five_minutes_is_refreshed_without_waiting() {
     let gate = Arc::new(Gate::default());
     let (passed, clock) = clock();
     let mut dns = ReverseDns::with_clock(Arc::new(Gated(Arc::clone(&gate))), Limits::default(), clock);
@@ -316,7 +316,7 @@ fn names_live_five_minutes_and_are_refreshed_without_waiting() {
 }
 
 #[test]
-fn other_answers_live_one_minute() {
+fn reverse_lookup_without_name_is_asked_again_after_one_minute() {
     for answer in [
         (|_| Answer::NotFound) as fn(usize) -> Answer,
         |_| Answer::Failed,
@@ -333,7 +333,7 @@ fn other_answers_live_one_minute() {
 }
 
 #[test]
-fn what_no_listing_shows_is_forgotten_in_time() {
+fn reverse_name_not_listed_for_five_minutes_is_forgotten() {
     let (_, passed, mut dns) = timed(|_| Answer::Name(b"a.test".to_vec()));
     dns.resolve((0..50).map(address), AGES, &mut quiet);
     *passed.lock().unwrap() = Duration::from_secs(299);
@@ -346,7 +346,7 @@ fn what_no_listing_shows_is_forgotten_in_time() {
 }
 
 #[test]
-fn addresses_of_one_link_are_never_asked_for() {
+fn reverse_lookup_never_asks_for_link_local_addresses() {
     let mut dns = ReverseDns::new(
         Arc::new(|address: IpAddr| panic!("asked for {address}")),
         Limits::default(),
@@ -379,7 +379,7 @@ fn addresses_of_one_link_are_never_asked_for() {
 }
 
 #[test]
-fn an_endless_deadline_is_allowed() {
+fn reverse_lookup_with_endless_deadline_answers() {
     let (_, _, mut dns) = timed(|_| Answer::NotFound);
     assert_eq!(
         dns.resolve([address(1)], Duration::MAX, &mut quiet).summary().not_found,
@@ -389,7 +389,7 @@ fn an_endless_deadline_is_allowed() {
 }
 
 #[test]
-fn without_a_single_thread_everything_fails_at_once() {
+fn reverse_lookup_without_threads_fails_at_once() {
     let (asked, _, mut dns) = timed(|_| Answer::NotFound);
     // More than there is room for, on machines of 32 bits, too.
     dns.stack = usize::MAX / 4 * 3;

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_comes_back() {
+    fn digest_cache_saved_reads_back_unchanged() {
         let (_home, dir) = home();
         let mut cache = Cache::open(&dir);
         assert!(cache.is_empty() && cache.trouble().is_none());
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_are_kept() {
+    fn digest_cache_when_full_keeps_latest_used() {
         let mut cache = Cache::default();
         (0..MOST as u64 + 10).for_each(|inode| cache.put(id(inode), md5(0)));
         assert!(cache.get(&id(3), Algorithm::Md5).is_some());
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_no_cache() {
+    fn digest_cache_damaged_is_ignored_and_replaced() {
         let (_home, dir) = home();
         let mut cache = Cache::open(&dir);
         cache.put(id(1), md5(1));
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_may_write_is_refused() {
+    fn digest_cache_writable_by_others_is_refused() {
         let (home, dir) = home();
         let mut cache = Cache::open(&dir);
         cache.put(id(1), md5(1));
@@ -387,13 +387,13 @@ mod tests {
         }
 
         #[test]
-        fn any_whole_text(body in "(netstat digests 1\n)?((MD5|SHA-1|x) ?[0-9a-f -]{0,60}\n){0,4}") {
+        fn digest_cache_of_any_well_ended_text_never_panics(body in "(netstat digests 1\n)?((MD5|SHA-1|x) ?[0-9a-f -]{0,60}\n){0,4}") {
             let end = digest_of(Algorithm::Sha256, body.as_bytes());
             let _ = parse(format!("{body}end {end}\n").as_bytes());
         }
 
         #[test]
-        fn lines_come_back(numbers: (u64, u64, u64, i64, i64), bytes: [u8; 16]) {
+        fn digest_cache_entry_printed_reads_back_unchanged(numbers: (u64, u64, u64, i64, i64), bytes: [u8; 16]) {
             let (device, inode, size, modified, changed) = numbers;
             let id = FileId { device, inode, size, modified: modified.into(), changed: changed.into() };
             let mut cache = Cache::default();

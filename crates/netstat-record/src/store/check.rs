@@ -250,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn content_known_starts_are_named() {
+    fn file_content_with_known_start_is_named() {
         for (start, what) in [
             (&b"# hosts\n127.0.0.1 localhost\n"[..], "text"),
             (b"\x7fELF\x02\x01", "a program or library"),
@@ -272,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn content_any_bytes_is_a_phrase(start in proptest::collection::vec(any::<u8>(), 1..512)) {
+        fn file_content_of_any_bytes_is_described(start in proptest::collection::vec(any::<u8>(), 1..512)) {
             prop_assert!(!content(&start).is_empty());
             let _ = is_record(Path::new("/nonexistent/record.db"), &start, start.len() as u64);
         }

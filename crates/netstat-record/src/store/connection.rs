@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_statement_without_end_is_interrupted() {
+    fn database_statement_without_end_is_interrupted() {
         let connection = Connection::open_in_memory().unwrap();
         harden(&connection).unwrap();
         let watchdog = Watchdog::new(Duration::from_millis(20));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn harden_views_and_triggers_do_nothing() {
+    fn hardened_database_ignores_views_and_triggers() {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(

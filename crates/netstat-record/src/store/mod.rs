@@ -429,7 +429,7 @@ mod tests {
     use std::ffi::OsString;
 
     #[test]
-    fn default_path_is_in_a_state_directory() {
+    fn default_store_path_is_in_state_directory_of_system_or_user() {
         let place = |root, variables: &[(&str, &str)]| {
             default_path(root, |name| {
                 let found = variables.iter().find(|(one, _)| *one == name);

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_not_used_for_long_are_forgotten_first() {
+    fn number_cache_when_full_forgets_least_recently_used() {
         let mut numbers: Numbers<u64> = Numbers::new(NAMES);
         for key in 0..10 * NAMES as u64 {
             numbers.put(key, key as i64);

@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn unpack_state_that_does_not_exist_is_refused() {
+    fn packed_kind_with_nonexistent_state_is_refused() {
         // States 12 to 15, and origin 3, do not exist.
         for damaged in [12 << 4, 15 << 4, 3 << 8, 1 << BITS, -1] {
             assert!(unpack(damaged).is_none(), "{damaged:#x}");
@@ -94,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn unpack_any_number_stays_within_the_tables(kind: i64) {
+        fn packed_kind_of_any_number_is_refused_or_unpacked_exactly(kind: i64) {
             if let Some(read) = unpack(kind) {
                 prop_assert_eq!(state_number(read.state), kind >> 4 & 15);
                 prop_assert_eq!(i64::from(read.direction.number()), kind >> 2 & 3);

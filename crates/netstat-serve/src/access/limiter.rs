@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_waits_may_try_again() {
+    fn limiter_peer_that_waits_may_try_again() {
         let limiter = Limiter::default();
         let peer = Peer::Address([192, 0, 2, 1].into());
         let start = Instant::now();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn many_peers_take_bounded_memory() {
+    fn limiter_with_many_peers_takes_bounded_memory() {
         let limiter = Limiter::default();
         for number in 0..10_000_u32 {
             limiter.failed(

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn host_of_a_foreign_name_is_refused() {
+    fn access_with_foreign_host_header_is_refused() {
         let access = access(Token::random().unwrap());
         for (host, own) in [
             ("127.0.0.1:9117", true),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn token_cookie_and_peer_open_and_nothing_else_does() {
+    fn access_needs_token_cookie_or_permitted_user() {
         let token = Token::random().unwrap();
         let secret = token.secret().to_owned();
         let access = access(token);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tokens_are_limited_but_lock_nobody_out_who_has_a_random_one() {
+    fn access_after_many_wrong_tokens_is_limited_except_by_random_token() {
         let token = Token::random().unwrap();
         let secret = token.secret().to_owned();
         let random = access(token);
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_other_pages_change_nothing() {
+    fn access_same_origin_refuses_requests_of_other_pages() {
         let site = HeaderName::from_static("sec-fetch-site");
         for (pairs, same) in [
             (vec![(HOST, "localhost:9117")], true),

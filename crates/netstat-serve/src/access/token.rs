@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_that_are_short_or_strange_are_refused() {
+    fn token_too_short_or_not_ascii_is_refused() {
         assert!(matches!(Token::chosen("short"), Err(TokenError::Short)));
         assert!(matches!(
             Token::chosen("sixteen letters\u{e4}"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn long_file_and_device_are_refused() {
+    fn token_file_too_long_or_device_is_refused() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, &[b'x'; LONGEST as usize + 1]).unwrap();
         assert!(matches!(Token::from_file(file.path()), Err(TokenError::Long)));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_names_counters_without_total_and_marks_the_end() {
+    fn open_metrics_text_names_counters_without_total_and_ends_with_eof() {
         let out = open_metrics(&families());
         assert!(out.contains("# TYPE netstat_flows counter\n"), "{out}");
         assert!(
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn text_format_names_counters_with_total_and_has_no_end_mark() {
+    fn prometheus_text_names_counters_with_total_and_has_no_eof() {
         let out = text(&families());
         assert!(out.contains("# TYPE netstat_flows_total counter\n"), "{out}");
         assert!(out.contains("# HELP netstat_flows_total flows"), "{out}");

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_counter_has_a_documented_meaning_and_a_name_of_its_own() {
+    fn kernel_metrics_have_unique_names_and_documented_meaning() {
         for (at, (name, counters)) in SOURCES.iter().enumerate() {
             assert!(SOURCES[..at].iter().all(|(other, _)| other != name), "{name} twice");
             for (group, counter, _) in *counters {

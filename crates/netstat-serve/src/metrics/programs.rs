@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_beyond_the_limit_share_other_until_room_is_made() {
+    fn program_labels_beyond_limit_share_other_until_some_expire() {
         let mut programs: Programs<u64> = Programs::new(2);
         let start = Duration::ZERO;
         let labels = ["a", "b", "c", "a", "d"].map(|name| programs.label(Some(name.as_bytes()), start).to_string());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_strange_names_are_short_and_plain() {
+    fn program_label_of_strange_name_is_short_and_printable() {
         let long = "\u{e4}".repeat(100);
         let mut programs: Programs<u64> = Programs::new(10);
         for (name, expected) in [

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_have_the_names_of_the_conventions() {
+    fn otlp_metrics_have_names_of_semantic_conventions() {
         let mut sockets = Family::new("netstat_sockets", Kind::Gauge, "sockets");
         sockets.push(
             &[("protocol", "tcp"), ("family", "ipv4"), ("state", "listening")],
