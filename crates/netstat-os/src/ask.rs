@@ -1,8 +1,8 @@
-//! What a listing asks of the system, and what comes back.
+//! The requests for sockets, metrics and port probes, and their results.
 
 use netstat_model::{Extras, Limit, Namespace, Ports, Protocol, Sides, Socket, State};
 
-/// Which sockets a question needs. Pushed into the kernel where it can filter.
+/// Selects sockets. The conditions are evaluated in the kernel where it can filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketAsk {
     /// TCP over IPv4.
@@ -13,7 +13,7 @@ pub struct SocketAsk {
     pub udp4: bool,
     /// UDP over IPv6.
     pub udp6: bool,
-    /// RAW over IPv4: raw sockets, and those of `ping`.
+    /// RAW over IPv4: raw sockets and ping sockets.
     pub raw4: bool,
     /// RAW over IPv6.
     pub raw6: bool,
@@ -23,31 +23,32 @@ pub struct SocketAsk {
     pub mptcp6: bool,
     /// Packet sockets (AF_PACKET).
     pub packet: bool,
-    /// Sockets within this computer (AF_UNIX).
+    /// Unix-domain sockets (AF_UNIX).
     pub unix: bool,
-    /// Further kinds, of [`SocketAsk::FURTHER`].
+    /// Further socket types, from [`SocketAsk::FURTHER`].
     pub further: Vec<Protocol>,
-    /// Whether those of `further` are read only where the kernel has any, and nothing is said of those that it lacks.
+    /// Whether the types in `further` are read only if the kernel already has such sockets, without reporting a limit
+    /// for types that it does not support.
     pub further_where_present: bool,
-    /// The TCP and MPTCP states wanted. Sockets of the others are wanted whatever their state.
+    /// The TCP and MPTCP states to include. Sockets of other protocols are included in any state.
     pub tcp_states: Vec<State>,
-    /// Only sockets with one of these ports on either side; empty: all.
+    /// Only sockets with one of these ports on either side; all if empty.
     pub ports: Ports,
-    /// Only sockets whose local side is one of these; empty: all.
+    /// Only sockets whose local side matches one of these; all if empty.
     pub local: Sides,
-    /// Only sockets whose foreign side is one of these; empty: all.
+    /// Only sockets whose foreign side matches one of these; all if empty.
     pub foreign: Sides,
-    /// Which groups of [`netstat_model::Extra`] are wanted.
+    /// The groups of [`netstat_model::Extra`] to read.
     pub extra: Extras,
-    /// Whether the bytes of TCP connections are to be counted from now on where the system does not count by itself (Windows, which does
-    /// so for an elevated caller). They are among [`Extras::TCP`], without which this means nothing.
+    /// Whether to start counting the bytes of TCP connections, if the system does not count them by itself (Windows,
+    /// which does so for an elevated caller). They belong to [`Extras::TCP`], without which this has no effect.
     pub count_bytes: bool,
-    /// Whether every network namespace that can be found is looked into, not only the caller's.
+    /// Whether to include every network namespace that can be found, and not only the caller's own.
     pub all_namespaces: bool,
 }
 
 impl SocketAsk {
-    /// Every socket of every kind and state in the caller's own network, without extras.
+    /// Selects sockets of every type and state in the caller's own network namespace, without extras.
     pub fn everything() -> Self {
         SocketAsk {
             tcp4: true,
@@ -67,7 +68,7 @@ impl SocketAsk {
 }
 
 impl SocketAsk {
-    /// The kinds that [`SocketAsk::further`] may name.
+    /// The socket types that [`SocketAsk::further`] may contain.
     pub const FURTHER: [Protocol; 6] = [
         Protocol::UdpLite,
         Protocol::Sctp,
@@ -77,34 +78,34 @@ impl SocketAsk {
         Protocol::Xdp,
     ];
 
-    /// Those of them that programs use between computers, or between a virtual machine and its host.
+    /// Those of them that connect computers, or a virtual machine and its host.
     pub const TRANSPORTS: [Protocol; 4] = [Protocol::UdpLite, Protocol::Sctp, Protocol::Dccp, Protocol::Vsock];
 }
 
-/// Which figures a question needs.
+/// Selects metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetricsAsk {
-    /// Those of every process; those of the computer as a whole are always read.
+    /// Whether to include the metrics of every process; those of the computer are always read.
     pub processes: bool,
 }
 
 /// The sockets found, and what could not be seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SocketList {
-    /// In no order.
+    /// The sockets, in no particular order.
     pub sockets: Vec<Socket>,
-    /// The namespaces that [`Socket::namespace`] counts; empty where only the caller's own was asked for.
+    /// The namespaces that [`Socket::namespace`] refers to; empty if only the caller's own was requested.
     pub namespaces: Vec<Namespace>,
-    /// What is missing or weaker than asked.
+    /// What is missing or less detailed than requested.
     pub limits: Vec<Limit>,
-    /// Whether a whole group that was asked for could not be read in any way.
+    /// Whether a whole group that was requested could not be read from any source.
     pub failed: bool,
-    /// Whether the slower source with fewer facts was used.
+    /// Whether the slower source with fewer details was used.
     pub fell_back: bool,
 }
 
 impl SocketList {
-    /// Empties the list; the memory stays for the next read.
+    /// Clears the list, but keeps its allocations.
     pub fn clear(&mut self) {
         self.sockets.clear();
         self.namespaces.clear();
@@ -114,13 +115,13 @@ impl SocketList {
     }
 }
 
-/// What came of trying ports; see [`System::try_ports`](crate::System::try_ports).
+/// The result of trying ports; see [`System::try_ports`](crate::System::try_ports).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortTries {
-    /// Ports that something holds, in the order in which they were tried.
+    /// The ports that are in use, in the order in which they were tried.
     pub taken: Vec<u16>,
-    /// How many could not be tried for lack of privilege: on Linux, those below `net.ipv4.ip_unprivileged_port_start`.
+    /// How many could not be tried for lack of privileges: on Linux those below `net.ipv4.ip_unprivileged_port_start`.
     pub forbidden: u32,
-    /// How many could not be tried for another reason, as without the protocol family.
+    /// How many could not be tried for another reason, such as a missing protocol family.
     pub failed: u32,
 }

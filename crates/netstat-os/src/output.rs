@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-/// Standard output as a file. A listing is written in large pieces, which [`io::stdout`] would copy and search for line ends once
-/// more.
+/// Returns standard output as a file. Listings are written in large pieces, which [`io::stdout`] would copy and search
+/// for newlines once more.
 ///
 /// # Errors
-/// When the descriptor cannot be duplicated.
+/// Returns an error if the descriptor cannot be duplicated.
 pub fn stdout() -> io::Result<File> {
     #[cfg(unix)]
     let owned = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
@@ -16,16 +16,17 @@ pub fn stdout() -> io::Result<File> {
     Ok(File::from(owned))
 }
 
-/// A console made ready for output; put back as it was when this is dropped.
+/// A console that was prepared for output; its previous state is restored on drop.
 #[derive(Debug)]
 pub struct Console {
     #[cfg(windows)]
     _before: crate::windows::ConsoleState,
-    /// Whether it shows colours, where the console itself says so (Windows); elsewhere the variable `TERM` does.
+    /// Whether the console supports colors, if it reports that (Windows); on other systems, the variable `TERM` tells.
     pub colours: Option<bool>,
 }
 
-/// Makes the console, where output goes to one, take UTF-8 and colours (Windows). Terminals of other systems do.
+/// Prepares the console for UTF-8 and colors, if output goes to one (Windows). Terminals on other systems support them
+/// without preparation.
 pub fn prepare_console() -> Console {
     #[cfg(windows)]
     {
@@ -39,7 +40,8 @@ pub fn prepare_console() -> Console {
     Console { colours: None }
 }
 
-/// The width of the terminal that standard output is, in columns; `None` where it is none, or does not report it.
+/// Returns the width in columns of the terminal that standard output refers to; `None` if it is not a terminal, or does
+/// not report its size.
 pub fn terminal_width() -> Option<u16> {
     #[cfg(target_os = "linux")]
     return rustix::termios::tcgetwinsize(io::stdout())
@@ -52,7 +54,8 @@ pub fn terminal_width() -> Option<u16> {
     None
 }
 
-/// The columns and rows of the terminal that standard output is; `None` where it is none, or does not report it.
+/// Returns the columns and rows of the terminal that standard output refers to; `None` if it is not a terminal, or does
+/// not report its size.
 pub fn terminal_size() -> Option<(u16, u16)> {
     #[cfg(target_os = "linux")]
     return rustix::termios::tcgetwinsize(io::stdout())
@@ -63,11 +66,11 @@ pub fn terminal_size() -> Option<(u16, u16)> {
     None
 }
 
-/// Makes a new file that only its user may read or write (on Windows the system and administrators as well), for what others must not see. Never opens one that is there: it might
-/// be a link, or hold what is still needed.
+/// Creates a new file that only its user may read or write (on Windows also the system and administrators). An existing
+/// file is never opened: it might be a symbolic link, or still be needed.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::AlreadyExists`] when something is at `path`.
+/// Returns the error of the system; [`io::ErrorKind::AlreadyExists`] if `path` exists.
 pub fn create_private(path: &std::path::Path) -> io::Result<File> {
     #[cfg(windows)]
     return crate::windows::create_private_file(path);
@@ -81,11 +84,12 @@ pub fn create_private(path: &std::path::Path) -> io::Result<File> {
     }
 }
 
-/// Writes `content` to `path`, readable by its user alone: either the old or the new content is there, whatever happens. What is there is
-/// replaced, also a symbolic link, which another user may have put there.
+/// Writes `content` to `path` atomically, readable only by its user: either the old or the new content is there,
+/// whatever happens. An existing file is replaced, including a symbolic link, which another user may have created.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::InvalidInput`] when `path` leads to something other than a regular file, as `/dev/stdout` does.
+/// Returns the error of the system; [`io::ErrorKind::InvalidInput`] if `path` refers to something other than a regular
+/// file, such as `/dev/stdout`.
 pub fn replace_private(path: &std::path::Path, content: &[u8]) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -99,12 +103,12 @@ pub fn replace_private(path: &std::path::Path, content: &[u8]) -> io::Result<()>
         file.sync_all()?;
         std::fs::rename(&beside, path)
     })();
-    // A file of that name that was there before is another's.
+    // A file with that name that already existed belongs to somebody else.
     if written
         .as_ref()
         .is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists)
     {
-        // Nothing half-made stays behind.
+        // Do not leave an incomplete file behind.
         let _ = std::fs::remove_file(&beside);
     }
     written

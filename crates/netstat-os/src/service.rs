@@ -1,31 +1,32 @@
-//! This program as a service of Windows: installed, removed, and run under the service control manager. On other systems, whose services are
-//! files and commands, every function returns [`std::io::ErrorKind::Unsupported`].
+//! This program as a Windows service: installing, removing, and running it under the service control manager. On other
+//! systems, where services are managed with files and commands, every function returns
+//! [`std::io::ErrorKind::Unsupported`].
 
 use std::path::Path;
 
-/// A service that starts with the computer, as LocalSystem.
+/// A service that starts with the computer and runs as LocalSystem.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceDefinition<'a> {
-    /// Its name in commands, and that of its source in the event log.
+    /// The name in commands, which is also the name of its source in the event log.
     pub name: &'a str,
-    /// Its name in lists for people.
+    /// The name that is displayed to users.
     pub title: &'a str,
-    /// What it does.
+    /// The description of what it does.
     pub description: &'a str,
-    /// The program, by its whole path.
+    /// The absolute path of the program.
     pub program: &'a Path,
     /// The arguments of the program.
     pub arguments: &'a [String],
 }
 
-/// How important a message in the event log is.
+/// The severity of a message in the event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What happens as it should.
+    /// Normal operation.
     Information,
-    /// What people should know.
+    /// Something that an administrator should know.
     Warning,
-    /// The service cannot go on.
+    /// The service cannot continue.
     Error,
 }
 
@@ -41,20 +42,20 @@ mod elsewhere {
 
     use super::{LogLevel, ServiceDefinition};
 
-    /// This process as a service; there is none.
+    /// This process as a service; never exists on this system.
     #[derive(Debug)]
     pub struct RunningService(Infallible);
 
     impl RunningService {
-        /// Reports to the service control manager.
+        /// Registers with the service control manager.
         ///
         /// # Errors
-        /// Always.
+        /// Always returns an error.
         pub fn start(_: &str) -> io::Result<RunningService> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        /// Says that the service does its work.
+        /// Reports that the service is running.
         pub fn working(&self) {
             match self.0 {}
         }
@@ -64,32 +65,32 @@ mod elsewhere {
             match self.0 {}
         }
 
-        /// Says that the service has ended.
+        /// Reports that the service has stopped.
         pub fn stopped(self, _: bool) {
             match self.0 {}
         }
     }
 
-    /// Makes a service and starts it.
+    /// Installs a service and starts it.
     ///
     /// # Errors
-    /// Always.
+    /// Always returns an error.
     pub fn install_service(_: &ServiceDefinition<'_>) -> io::Result<Vec<String>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Ends a service and removes it.
+    /// Stops a service and removes it.
     ///
     /// # Errors
-    /// Always.
+    /// Always returns an error.
     pub fn remove_service(_: &str) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// What a service starts.
+    /// Returns the command line of a service.
     ///
     /// # Errors
-    /// Always.
+    /// Always returns an error.
     pub fn service_arguments(_: &str) -> io::Result<Option<Vec<Vec<u8>>>> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -1,4 +1,5 @@
-//! Signals: those that are sent to a process, and those that are caught so that a full-screen program can leave the terminal in order.
+//! Signals that are sent to processes, and signals that are caught so that a full-screen program can restore the
+//! terminal.
 
 #[cfg(not(unix))]
 use std::io;
@@ -13,15 +14,15 @@ pub use caught::{catch_signals, stop_self};
 /// A signal that was caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caught {
-    /// The program is to end; the number of the signal.
+    /// The program must end; the number of the signal.
     End(i32),
-    /// The program is to stop, as by Ctrl+Z.
+    /// The program must stop, for example because of Ctrl+Z.
     Stop,
-    /// The program goes on after it was stopped.
+    /// The program continues after it was stopped.
     Continue,
 }
 
-/// A signal that may be sent to a process.
+/// A signal that can be sent to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM.
@@ -39,7 +40,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Every signal, the mildest way to end a process first.
+    /// All signals, the gentlest way to end a process first.
     pub const ALL: [Signal; 6] = [
         Signal::Terminate,
         Signal::Interrupt,
@@ -49,8 +50,8 @@ impl Signal {
         Signal::Continue,
     ];
 
-    /// Those that the system this program runs on tells apart, the mildest way to end a process first. Windows has no signals: a process is asked to
-    /// close its windows, ended at once, suspended or resumed.
+    /// Returns the signals that can be distinguished on this system, the gentlest way to end a process first. Windows
+    /// has no signals: a process is asked to close its windows, terminated, suspended or resumed.
     pub const fn offered() -> &'static [Signal] {
         match crate::NATIVE_KIND {
             SystemKind::Windows => &[Signal::Terminate, Signal::Kill, Signal::Stop, Signal::Continue],
@@ -58,7 +59,7 @@ impl Signal {
         }
     }
 
-    /// Its name (signal(7)); on Windows what is done instead.
+    /// Returns its name (signal(7)); on Windows, that of the corresponding action.
     pub const fn name(self) -> &'static str {
         match crate::NATIVE_KIND {
             SystemKind::Windows => self.name_on_windows(),
@@ -86,7 +87,7 @@ impl Signal {
         }
     }
 
-    /// The heading above the choice of one for the process `name`.
+    /// Returns the heading of the menu in which a signal for the process `name` is chosen.
     pub fn heading(name: &str, pid: u32) -> String {
         match crate::NATIVE_KIND {
             SystemKind::Windows => format!("End {name} (process {pid})"),
@@ -94,7 +95,7 @@ impl Signal {
         }
     }
 
-    /// The question whether the process `name` is to get it.
+    /// Returns the question whether to send it to the process `name`.
     pub fn question(self, name: &str, pid: u32) -> String {
         self.question_on(crate::NATIVE_KIND, name, pid)
     }
@@ -111,7 +112,7 @@ impl Signal {
         }
     }
 
-    /// What is said when the process has got it.
+    /// Returns the message after it was sent.
     pub fn notice(self, pid: u32) -> String {
         self.notice_on(crate::NATIVE_KIND, pid)
     }
@@ -128,7 +129,7 @@ impl Signal {
         }
     }
 
-    /// What it does, as half a sentence.
+    /// Returns a description of its effect.
     pub const fn meaning(self) -> &'static str {
         match (crate::NATIVE_KIND, self) {
             (SystemKind::Windows, Signal::Terminate | Signal::Interrupt | Signal::HangUp) => {
@@ -162,10 +163,11 @@ mod caught {
 
     use super::Caught;
 
-    /// Calls `notify` from a thread of its own for each signal that would end or stop the program, which it then does not do by itself.
+    /// Calls `notify` from a thread of its own for each signal that would end or stop the program; the signal no longer
+    /// has that effect by itself.
     ///
     /// # Errors
-    /// When the signals cannot be caught, or no thread can be started.
+    /// Returns an error if the signals cannot be caught, or the thread cannot be started.
     pub fn catch_signals(mut notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
         let work = move || {
@@ -186,27 +188,27 @@ mod caught {
     /// Stops this program until it is continued, and then returns.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn stop_self() -> io::Result<()> {
-        // SIGTSTP is caught, so only SIGSTOP stops; the shell cannot tell the difference.
+        // SIGTSTP is caught, so use SIGSTOP, which the shell treats in the same way.
         Ok(nix_signal::raise(nix_signal::Signal::SIGSTOP)?)
     }
 }
 
-/// Nothing is caught: the system's own way to end a program stays.
+/// Does nothing: the system's default way to end a program is kept.
 ///
 /// # Errors
-/// None.
+/// Never fails.
 #[cfg(not(any(unix, windows)))]
 pub fn catch_signals(notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
     drop(notify);
     Ok(())
 }
 
-/// Programs cannot be stopped here.
+/// Cannot stop the program on this system.
 ///
 /// # Errors
-/// [`io::ErrorKind::Unsupported`] always.
+/// Always returns [`io::ErrorKind::Unsupported`].
 #[cfg(not(unix))]
 pub fn stop_self() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

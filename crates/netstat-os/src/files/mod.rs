@@ -1,10 +1,12 @@
-//! Files as the rest of the workspace needs them beyond the standard library: directories whose links are not followed, identities,
-//! files that only their owner may read, locks.
+//! File access beyond the standard library: directory handles that do not follow symbolic links, file identities,
+//! private files, and locks.
 //!
-//! The files may be those of others: on Linux no function that reads waits longer for a file system than [`netstat_model::FILE_LIMIT_SECONDS`], but for
-//! [`open_without_waiting`] and [`open_in_place`], which are for the caller's own; the error is [`io::ErrorKind::TimedOut`] then.
+//! The files may be controlled by other users. Therefore, on Linux, no function that reads waits longer for a file
+//! system than [`netstat_model::FILE_LIMIT_SECONDS`], after which it fails with [`io::ErrorKind::TimedOut`]. The
+//! exceptions are [`open_without_waiting`] and [`open_in_place`], which are meant for the caller's own files.
 //!
-//! The same functions exist on every system. Where there is no code for a system yet, they return [`io::ErrorKind::Unsupported`].
+//! The same functions exist on every system. On systems that are not supported yet, they return
+//! [`io::ErrorKind::Unsupported`].
 
 #[cfg(all(unix, not(target_os = "linux")))]
 mod direct;
@@ -36,40 +38,40 @@ pub use private::{
     other_users, others_than_administrators, set_mode, shared_directory, try_lock,
 };
 
-/// An open directory. What is opened in it is found there whatever happens to the directory's path meanwhile.
+/// An open directory. Names are resolved in this directory, whatever happens to its path in the meantime.
 #[derive(Debug)]
 pub struct Directory(native::Handle);
 
-/// What opening a name in a directory gave.
+/// The result of opening a name in a directory.
 #[derive(Debug)]
 pub enum Opened<T> {
     /// The directory or file.
     Is(T),
-    /// A symbolic link, or something else than was asked for. The error is the system's.
+    /// A symbolic link, or a file of another type than requested; with the error of the system.
     LinkOrOther(io::Error),
 }
 
 impl Directory {
-    /// Opens the directory at `path`; links are followed.
+    /// Opens the directory at `path`, following symbolic links.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn open(path: &Path) -> io::Result<Directory> {
         native::open_directory(path, true).map(Directory)
     }
 
-    /// Opens the directory at `path`; an error when its last component is a symbolic link.
+    /// Opens the directory at `path`. Fails if its last component is a symbolic link.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn open_no_follow(path: &Path) -> io::Result<Directory> {
         native::open_directory(path, false).map(Directory)
     }
 
-    /// Opens the directory called `name` in this one; a symbolic link is not followed.
+    /// Opens the directory called `name` in this one, without following a symbolic link.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn directory(&self, name: &[u8]) -> io::Result<Opened<Directory>> {
         native::directory_in(&self.0, name).map(|opened| match opened {
             Opened::Is(handle) => Opened::Is(Directory(handle)),
@@ -77,61 +79,61 @@ impl Directory {
         })
     }
 
-    /// Opens what is called `name` in this directory for reading, without waiting for the other end of a FIFO; a symbolic link is not
-    /// followed. It may be of any kind: see [`regular`].
+    /// Opens the file called `name` in this directory for reading, without following a symbolic link, and without
+    /// blocking on a FIFO. It may be of any type; see [`regular`].
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn file(&self, name: &[u8]) -> io::Result<Opened<File>> {
         native::file_in(&self.0, name)
     }
 
-    /// This directory, opened once more.
+    /// Opens this directory once more.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn again(&self) -> io::Result<Directory> {
         native::again(&self.0).map(Directory)
     }
 
-    /// This directory as a file, for its [`facts`].
+    /// Returns this directory as a file, for use with [`facts`].
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn as_file(&self) -> io::Result<File> {
         native::as_file(&self.0)
     }
 
-    /// Where the symbolic link at `path`, relative to this directory, leads.
+    /// Returns the target of the symbolic link at `path`, relative to this directory.
     ///
     /// # Errors
-    /// The system's, also when it is no link.
+    /// Returns the error of the system, also if it is not a symbolic link.
     pub fn link_target(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         native::link_target(&self.0, path)
     }
 
-    /// The names in it, sorted, without `.` and `..`.
+    /// Returns the names in the directory, sorted, without `.` and `..`.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn names(&self) -> io::Result<Vec<Vec<u8>>> {
         let mut names = native::names(&self.0)?;
         names.sort_unstable();
         Ok(names)
     }
 
-    /// Makes the new file `name` in it, which only its owner may read or write.
+    /// Creates the new file `name` in the directory, which only its owner may read or write.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::AlreadyExists`] when there is something of that name.
+    /// Returns the error of the system; [`io::ErrorKind::AlreadyExists`] if the name exists.
     pub fn create_private(&self, name: &str) -> io::Result<File> {
         native::create_private_in(&self.0, name)
     }
 
-    /// Gives the file `from` the name `to`, which is replaced.
+    /// Renames the file `from` to `to`, replacing an existing file.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         native::rename(&self.0, from, to)
     }
@@ -139,16 +141,16 @@ impl Directory {
     /// Removes the file `name`.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         native::remove(&self.0, name)
     }
 }
 
-/// `file` if it is a regular one.
+/// Returns `file` if it is a regular file.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] if not; the system's.
+/// Returns [`io::ErrorKind::InvalidInput`] if it is not, or the error of the system.
 pub fn regular(file: File) -> io::Result<File> {
     if !native::facts_of(&file)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -156,31 +158,33 @@ pub fn regular(file: File) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens the file at `path` for reading, without waiting should it be a FIFO or a terminal; links are followed.
+/// Opens the file at `path` for reading, following symbolic links, and without blocking on a FIFO or terminal.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn open_without_waiting(path: &Path) -> io::Result<File> {
     native::open_without_waiting(path)
 }
 
-/// As [`open_without_waiting`], for a path that others choose: its file system is waited for only as long as those of other functions here.
+/// Like [`open_without_waiting`], for a path that others control: waits for its file system only as long as the other
+/// functions here.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn open_foreign(path: &Path) -> io::Result<File> {
     native::open_foreign(path)
 }
 
-/// Reads from `offset`, counted in bytes from the beginning, without moving the position that others may share.
+/// Reads from the byte offset `offset`, without moving the file offset, which may be shared with others.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     native::read_at(file, buffer, offset)
 }
 
-/// The content of an open file, from its beginning, without moving the position that others may share.
+/// Returns a reader of an open file from its beginning, which does not move the file offset, as that may be shared with
+/// others.
 pub fn content(file: &File) -> impl io::Read + '_ {
     Content { file, at: 0 }
 }
@@ -198,57 +202,59 @@ impl io::Read for Content<'_> {
     }
 }
 
-/// Where the content of a regular file is, as ascending (offset, length) in bytes: what lies between reads as zeros and takes no room. At
-/// most `most` ranges; `None` when there are more. One range where the file system keeps no holes, or does not say.
+/// Returns where the data of a regular file is, as ascending (offset, length) pairs in bytes. The holes between them
+/// read as zeros and occupy no space. Returns at most `most` ranges, or `None` if there are more. Returns a single
+/// range if the file system does not support holes or does not report them.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
     native::data_ranges(file, most)
 }
 
-/// What the system says about an open file.
+/// Returns the facts about an open file.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn facts(file: &File) -> io::Result<FileFacts> {
     native::facts_of(file)
 }
 
-/// What the system says about the file at `path`; of a symbolic link, about the link itself.
+/// Returns the facts about the file at `path`, without following a symbolic link.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn link_facts(path: &Path) -> io::Result<FileFacts> {
     native::link_facts(path)
 }
 
-/// What the system says about the file at `path`; links are followed.
+/// Returns the facts about the file at `path`, following symbolic links.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn path_facts(path: &Path) -> io::Result<FileFacts> {
     native::path_facts(path)
 }
 
-/// The path that these bytes are. Where paths are text, bytes that are none become U+FFFD, so that the path names nothing.
+/// Converts bytes to a path. On systems where paths are text, invalid UTF-8 is replaced by U+FFFD, so that the path
+/// refers to no file.
 pub fn path_of(bytes: Vec<u8>) -> PathBuf {
     native::os_string(bytes).into()
 }
 
-/// The number of the user that this program acts as; `None` where users have no numbers.
+/// Returns the user id that this program runs as; `None` on systems without user ids.
 pub fn own_user() -> Option<u32> {
     native::own_user()
 }
 
-/// The reason, as facts have it, for an error of the system.
+/// Converts an error of the system to the reason that facts contain.
 pub fn why(error: &io::Error) -> Why {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Why::NotPermitted,
         io::ErrorKind::NotFound => Why::Gone,
         io::ErrorKind::Unsupported => Why::NotSupported,
         io::ErrorKind::TimedOut => Why::NoAnswer,
-        // The root directory of a process that ended.
+        // The root directory of a process that has ended.
         _ if native::is_ended_process(error) => Why::Gone,
         _ => Why::Failed,
     }
@@ -258,26 +264,27 @@ pub fn why(error: &io::Error) -> Why {
 mod in_root {
     use super::{FileFacts, Path, Why};
 
-    /// What the system says about the file at `path` below the directory `root`. Links are followed within `root`, never out of it.
+    /// Returns the facts about the file at `path` below the directory `root`. Symbolic links are followed within
+    /// `root`, and never out of it.
     ///
     /// # Errors
-    /// [`Why::NotSupported`] always.
+    /// Always returns [`Why::NotSupported`].
     pub fn status_in(_: &Path, _: &[u8]) -> Result<FileFacts, Why> {
         Err(Why::NotSupported)
     }
 
-    /// The beginning of the regular file at `path` below the directory `root`, at most `limit` bytes.
+    /// Reads the beginning of the regular file at `path` below the directory `root`, at most `limit` bytes.
     ///
     /// # Errors
-    /// [`Why::NotSupported`] always.
+    /// Always returns [`Why::NotSupported`].
     pub fn beginning_in(_: &Path, _: &[u8], _: usize) -> Result<Vec<u8>, Why> {
         Err(Why::NotSupported)
     }
 
-    /// The names in the directory at `path` below the directory `root`, sorted; at most `limit` of them.
+    /// Returns the names in the directory at `path` below the directory `root`, sorted, at most `limit` of them.
     ///
     /// # Errors
-    /// [`Why::NotSupported`] always.
+    /// Always returns [`Why::NotSupported`].
     pub fn names_in(_: &Path, _: &[u8], _: usize) -> Result<Vec<Vec<u8>>, Why> {
         Err(Why::NotSupported)
     }

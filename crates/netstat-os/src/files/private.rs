@@ -1,4 +1,5 @@
-//! Files that nobody but their owner may change: created, opened, locked and compared without following links.
+//! Files that only their owner may change: functions to create, open, lock and compare them without following symbolic
+//! links.
 
 use std::fs::File;
 use std::io;
@@ -128,8 +129,8 @@ pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
     options.open(path)
 }
 
-/// Where the state and configuration of the whole computer are kept on Windows, usually `C:\ProgramData`; `None` on other systems, where several
-/// directories share that.
+/// Returns the directory for state and configuration of the whole computer on Windows, usually `C:\ProgramData`; `None`
+/// on other systems, where there are several such directories.
 pub fn shared_directory() -> Option<PathBuf> {
     #[cfg(windows)]
     return crate::windows::shared_directory();
@@ -137,10 +138,10 @@ pub fn shared_directory() -> Option<PathBuf> {
     None
 }
 
-/// The absolute path of what is at `path`, links followed, in the form that people know.
+/// Returns the canonical absolute path of the file at `path`, in the usual form.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn canonical(path: &Path) -> io::Result<PathBuf> {
     let found = path.canonicalize()?;
     #[cfg(windows)]
@@ -155,12 +156,13 @@ pub fn canonical(path: &Path) -> io::Result<PathBuf> {
     Ok(found)
 }
 
-/// Makes a directory that only its user may enter (on Windows the system and administrators as well), and those above it that are missing. One that
-/// is there is left as it is.
+/// Creates a directory that only its user may enter (on Windows also the system and administrators), including missing
+/// parent directories. An existing directory is left unchanged.
 ///
 /// # Errors
-/// The system's. On Windows also for an administrator whose directory below `%ProgramData%` was made by somebody else, or can be changed by others:
-/// every user may make directories there.
+/// Returns the error of the system. On Windows, also returns an error for an administrator whose directory below
+/// `%ProgramData%` was created by another user or can be changed by others, because every user may create directories
+/// there.
 pub fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg(windows)]
     return crate::windows::create_private_directory(path);
@@ -177,22 +179,22 @@ fn create_directory_of_owner(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// What others than this user, the system and administrators may do with a file, by its access list (Windows). Where files have permission bits
-/// instead, nothing: [`Entry`] has those.
+/// What users other than this one, the system and administrators may do with a file, according to its access control
+/// list (Windows). Nothing on systems with permission bits; [`Entry`] contains those.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherUsers {
-    /// Why somebody else may change it: `it belongs to ...`, `users may change it`.
+    /// Why another user may change it: `it belongs to ...`, `users may change it`.
     pub change: Option<String>,
     /// Whether every user may change it.
     pub every_user_changes: bool,
-    /// Why somebody else may read it: `users may read it`.
+    /// Why another user may read it: `users may read it`.
     pub read: Option<String>,
 }
 
-/// What others may do with the file at `path`, or with `directory` with the names in that directory.
+/// Returns what other users may do with the file at `path`, or with `directory`, with the names in that directory.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn other_users(path: &Path, directory: bool) -> io::Result<OtherUsers> {
     #[cfg(windows)]
     return crate::windows::others(path, directory);
@@ -203,10 +205,10 @@ pub fn other_users(path: &Path, directory: bool) -> io::Result<OtherUsers> {
     }
 }
 
-/// The same of all but the system and administrators: this user counts as another.
+/// Returns the same for everybody except the system and administrators: this user counts as another user.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn others_than_administrators(path: &Path, directory: bool) -> io::Result<OtherUsers> {
     #[cfg(windows)]
     return crate::windows::others_than_administrators(path, directory);
@@ -217,10 +219,10 @@ pub fn others_than_administrators(path: &Path, directory: bool) -> io::Result<Ot
     }
 }
 
-/// Gives an open file these permission bits, where the system has such bits.
+/// Sets the permission bits of an open file, on systems that have them.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
     return file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
@@ -231,11 +233,12 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Takes the exclusive lock on an open file (flock(2)), which ends with its last descriptor; `false` when another has it. The lock is
-/// the file's, under whatever name it was opened.
+/// Tries to acquire the exclusive lock on an open file (flock(2)), which is held until its last descriptor is closed.
+/// Returns `false` if another holder has it. The lock belongs to the file, regardless of the name under which it was
+/// opened.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn try_lock(file: &File) -> io::Result<bool> {
     #[cfg(unix)]
     {
@@ -255,7 +258,7 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The user whose rights this process has; 0 where the system has no such numbers.
+/// Returns the effective user id of this process; 0 on systems without user ids.
 pub fn effective_user() -> u32 {
     #[cfg(unix)]
     return rustix::process::geteuid().as_raw();
@@ -292,7 +295,7 @@ mod tests {
             entry_of(&file).unwrap().identity,
             entry(&path("file")).unwrap().identity
         );
-        // Without its other side this would hang for ever.
+        // Otherwise, this would block forever, as the FIFO has no writer.
         let fifo = open_in_place(&path("fifo"), false).unwrap();
         assert_eq!(entry_of(&fifo).unwrap().kind, EntryKind::Fifo);
     }

@@ -1,22 +1,22 @@
-//! Other systems: neither sockets in the file system nor sockets that are handed over.
+//! The implementation for other systems, which have neither Unix-domain sockets in the file system nor passed sockets.
 
 use std::io;
 use std::path::Path;
 
 use tokio::net::TcpListener;
 
-/// A connection from this computer; there are none.
+/// A connection from this computer; there are none on this system.
 pub type LocalStream = tokio::io::DuplexStream;
 
-/// A listening socket in the file system; there are none.
+/// A listening socket in the file system; there are none on this system.
 #[derive(Debug)]
 pub enum LocalListener {}
 
 impl LocalListener {
-    /// The next connection.
+    /// Accepts the next connection.
     ///
     /// # Errors
-    /// Never: there is no value of this type.
+    /// Never returns, because there are no values of this type.
     pub async fn accept(&self) -> io::Result<(LocalStream, Option<u32>)> {
         match *self {}
     }
@@ -25,7 +25,7 @@ impl LocalListener {
 /// Listens at a path.
 ///
 /// # Errors
-/// Always: the system has no such sockets.
+/// Always returns an error, because the system has no such sockets.
 pub fn listen(_path: &Path) -> io::Result<LocalListener> {
     Err(unsupported())
 }
@@ -37,10 +37,10 @@ fn unsupported() -> io::Error {
     )
 }
 
-/// The sockets that the service manager hands over.
+/// Returns the sockets that were passed by the service manager.
 ///
 /// # Errors
-/// Always: the system hands over none.
+/// Always returns an error, because the system passes none.
 pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
     Err(unsupported())
 }
@@ -48,15 +48,15 @@ pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
 /// Waits for Ctrl+C.
 ///
 /// # Errors
-/// When it cannot be caught.
+/// Returns an error if it cannot be caught.
 pub async fn stopped() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// The user this process runs as; no peer is ever compared with it.
+/// Returns the user id of this process, which is never compared with that of a peer here.
 ///
 /// # Errors
-/// Never.
+/// Never fails.
 pub fn own_user() -> io::Result<u32> {
     Ok(u32::MAX)
 }
