@@ -272,7 +272,7 @@ mod tests {
     use netstat_os::Replay;
 
     #[test]
-    fn the_first_place_counts_and_a_named_one_is_the_only_one() {
+    fn record_places_are_the_named_store_alone_or_the_usual_ones() {
         assert_eq!(places(Some(Path::new("/x/y.db")), false), [Path::new("/x/y.db")]);
         let of_the_system = match std::env::var_os("ProgramData") {
             Some(data) => Path::new(&data).join("netstat").join("record.db"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_says_why() {
+    fn record_that_cannot_be_used_says_why() {
         let directory = tempfile::tempdir().unwrap();
         let place = |name: &str| directory.path().join(name);
         let why = |name: &str| Recall::open(&[place(name)], &Replay::default(), SystemTime::now()).err();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_from_the_beginning_is_older() {
+    fn time_at_the_start_of_the_record_is_said_to_be_or_earlier() {
         let now = time(10_000_000);
         assert_eq!(
             netstat_audit::past::when(10_000_000 - 180_000, Some(0), now),

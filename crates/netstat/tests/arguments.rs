@@ -95,13 +95,13 @@ fn letters_twice() -> impl Strategy<Value = (Vec<char>, Vec<char>)> {
 
 proptest! {
     #[test]
-    fn any_text_is_answered(words in proptest::collection::vec(any::<String>(), 0..8)) {
+    fn arguments_of_any_text_are_answered_without_panic(words in proptest::collection::vec(any::<String>(), 0..8)) {
         check(&answer(&words))?;
     }
 
     #[cfg(unix)]
     #[test]
-    fn any_bytes_are_answered(words in proptest::collection::vec(any::<Vec<u8>>(), 0..8)) {
+    fn arguments_of_any_bytes_are_answered_without_panic(words in proptest::collection::vec(any::<Vec<u8>>(), 0..8)) {
         use std::os::unix::ffi::OsStringExt;
         let answer = parse(words.iter().cloned().map(OsString::from_vec));
         check(&answer)?;
@@ -111,13 +111,13 @@ proptest! {
     }
 
     #[test]
-    fn nearly_right_words_are_answered(words in proptest::collection::vec(near_word(), 0..6)) {
+    fn arguments_nearly_right_are_answered_without_panic(words in proptest::collection::vec(near_word(), 0..6)) {
         check(&answer(&words))?;
     }
 
     /// A long option makes `clap` read the whole line, which must not change the result.
     #[test]
-    fn a_long_option_changes_nothing_else(mut words in proptest::collection::vec(near_word(), 0..6)) {
+    fn long_option_changes_no_other_argument(mut words in proptest::collection::vec(near_word(), 0..6)) {
         // A leading `help` is a command, and commands come first.
         prop_assume!(words.first().is_none_or(|word| !word.eq_ignore_ascii_case("help")));
         let without = answer(&words);
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cluster_means_the_same_in_any_order_case_and_style((letters, turned) in letters_twice()) {
+    fn cluster_means_the_same_in_any_order_case_and_style((letters, turned) in letters_twice()) {
         let cluster: String = letters.iter().collect();
         let turned: String = turned.into_iter().collect();
         let apart = |sign: char| -> Vec<String> { letters.iter().map(|letter| format!("{sign}{letter}")).collect() };
@@ -150,7 +150,7 @@ proptest! {
 
     /// The `p` may be in any position, including the last.
     #[test]
-    fn tulpn_in_any_order(letters in Just("tulpn".chars().collect::<Vec<_>>()).prop_shuffle()) {
+    fn cluster_tulpn_means_the_same_in_any_order(letters in Just("tulpn".chars().collect::<Vec<_>>()).prop_shuffle()) {
         let cluster: String = letters.into_iter().collect();
         let Ok(Parsed::Run(plan)) = answer(&[format!("-{cluster}")]) else { return Err(TestCaseError::fail(cluster)) };
         let list = plan.list.unwrap();
@@ -160,7 +160,7 @@ proptest! {
 }
 
 #[test]
-fn bad_input_is_refused_and_named() {
+fn wrong_arguments_are_refused_by_name() {
     for (words, named) in [
         ("-z", "-z"),
         ("-anz", "\"-anz\""),
@@ -185,7 +185,7 @@ fn bad_input_is_refused_and_named() {
 }
 
 #[test]
-fn help_wins_over_mistakes() {
+fn help_is_printed_despite_mistakes() {
     for words in [
         "--help",
         "-z --help",

@@ -135,7 +135,7 @@ fn set_user_id_program_gives_no_rights() {
 }
 
 #[test]
-fn commands_at_work_are_confined() {
+fn recorder_at_work_is_confined_by_seccomp() {
     own_namespace!(Needs::PROCESSES);
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");

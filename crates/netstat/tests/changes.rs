@@ -51,7 +51,7 @@ fn shown(change: &Value) -> String {
 }
 
 #[test]
-fn each_change_of_a_socket_is_reported_once() {
+fn changes_report_each_change_of_a_socket_once() {
     own_namespace!();
     let mut watch = Watch::start("-an --port 80 --changes 1 --ndjson");
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();
@@ -80,7 +80,7 @@ fn each_change_of_a_socket_is_reported_once() {
 }
 
 #[test]
-fn a_change_into_the_filter_and_out_of_it_counts() {
+fn changes_report_sockets_that_enter_or_leave_the_filter() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let near = TcpStream::connect("127.0.0.1:80").unwrap();
@@ -94,7 +94,7 @@ fn a_change_into_the_filter_and_out_of_it_counts() {
 }
 
 #[test]
-fn none_is_missed_that_lives_longer_than_the_interval() {
+fn changes_miss_no_socket_that_outlives_the_interval() {
     own_namespace!();
     let mut watch = Watch::start("-an --listening --changes 1 --ndjson");
     let mut expected = Vec::new();
@@ -118,7 +118,7 @@ fn none_is_missed_that_lives_longer_than_the_interval() {
 }
 
 #[test]
-fn for_people_a_sign_the_time_and_both_states() {
+fn changes_as_text_show_sign_time_and_both_states() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let near = TcpStream::connect("127.0.0.1:80").unwrap();

@@ -36,7 +36,7 @@ fn only(rows: &[Row], keep: impl Fn(&Row) -> bool) -> Vec<Row> {
 }
 
 #[test]
-fn every_state_of_both_families_in_order() {
+fn list_shows_every_state_of_both_families_in_order() {
     own_namespace!();
     let v4 = AllStates::make(Family::V4).unwrap();
     let v6 = AllStates::make(Family::V6).unwrap();
@@ -53,7 +53,7 @@ fn every_state_of_both_families_in_order() {
 }
 
 #[test]
-fn agrees_with_ss_and_proc_row_for_row() {
+fn list_agrees_with_ss_and_proc_row_for_row() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -77,7 +77,7 @@ fn agrees_with_ss_and_proc_row_for_row() {
 }
 
 #[test]
-fn the_order_is_by_number_not_by_text() {
+fn list_is_ordered_by_number_not_by_text() {
     own_namespace!();
     let at = |address: &str| TcpListener::bind(address).unwrap();
     let _kept = [
@@ -102,7 +102,7 @@ fn the_order_is_by_number_not_by_text() {
 }
 
 #[test]
-fn columns_stand_where_they_always_stood() {
+fn list_columns_have_the_classic_positions() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let caller = TcpStream::connect("127.0.0.1:80").unwrap();
@@ -137,7 +137,7 @@ fn columns_stand_where_they_always_stood() {
 }
 
 #[test]
-fn a_long_address_is_never_cut() {
+fn list_long_address_is_never_cut() {
     own_namespace!();
     let long: Ipv6Addr = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
     netlink::add_address(netlink::LOOPBACK, long.into(), 128).unwrap();
@@ -156,7 +156,7 @@ fn a_long_address_is_never_cut() {
 }
 
 #[test]
-fn udp_shows_a_peer_only_where_there_is_one() {
+fn udp_socket_shows_a_peer_only_if_connected() {
     own_namespace!();
     let sockets = actors::udp_sockets().unwrap();
     let _tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -188,7 +188,7 @@ fn udp_shows_a_peer_only_where_there_is_one() {
 }
 
 #[test]
-fn twins_are_two_rows() {
+fn sockets_sharing_a_port_are_two_rows() {
     own_namespace!();
     for family in [Family::V4, Family::V6] {
         let twins = actors::reuseport_twins(family).unwrap();
@@ -201,7 +201,7 @@ fn twins_are_two_rows() {
 }
 
 #[test]
-fn mapped_addresses_stay_in_the_ipv6_group() {
+fn mapped_addresses_are_listed_among_ipv6() {
     own_namespace!();
     let (listener, caller, accepted) = actors::mapped().unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -222,7 +222,7 @@ fn mapped_addresses_stay_in_the_ipv6_group() {
 }
 
 #[test]
-fn link_local_addresses_carry_their_interface() {
+fn link_local_addresses_show_their_interface() {
     own_namespace!();
     netlink::veth("left", "right").unwrap();
     for (name, address) in [("left", "fe80::1:1"), ("right", "fe80::2:2")] {
@@ -272,7 +272,7 @@ fn link_local_addresses_carry_their_interface() {
 }
 
 #[test]
-fn the_linux_habits() {
+fn linux_switches_choose_the_rows_they_do_on_linux() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -301,7 +301,7 @@ fn the_linux_habits() {
 }
 
 #[test]
-fn the_dscp_of_outgoing_packets() {
+fn dscp_column_shows_code_point_of_outgoing_packets() {
     own_namespace!();
     let v4 = UdpSocket::bind("127.0.0.1:0").unwrap();
     let v6 = TcpListener::bind("[::1]:0").unwrap();
@@ -321,7 +321,7 @@ fn the_dscp_of_outgoing_packets() {
 }
 
 #[test]
-fn the_time_in_a_state_is_a_number_or_unknown() {
+fn time_in_state_column_is_a_number_or_unknown() {
     own_namespace!();
     let _made = AllStates::make(Family::V4).unwrap();
     let outcome = netstat().run(["-ani"]);
@@ -343,7 +343,7 @@ fn the_time_in_a_state_is_a_number_or_unknown() {
 }
 
 #[test]
-fn an_empty_machine_shows_the_heading_alone() {
+fn list_without_sockets_shows_the_heading_alone() {
     own_namespace!();
     let outcome = netstat().run(["-an"]);
     assert_eq!(outcome.success(), format!("{HEADING}\n"));

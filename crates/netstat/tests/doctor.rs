@@ -44,7 +44,7 @@ fn doctor_document_matches_its_schema_and_the_computer() {
 }
 
 #[test]
-fn remedy_for_the_superuser_has_no_sudo() {
+fn doctor_remedy_for_the_superuser_has_no_sudo() {
     own_namespace!();
     // Without a record, there is always something to fix.
     let store = tempfile::tempdir().unwrap();
@@ -66,7 +66,7 @@ fn remedy_for_the_superuser_has_no_sudo() {
 }
 
 #[test]
-fn problems_leave_out_what_is_as_it_should_be() {
+fn doctor_problems_option_leaves_out_good_checks() {
     let text = netstat()
         .run(["doctor", "--problems", "--numeric", "--color", "never"])
         .success()
@@ -76,7 +76,7 @@ fn problems_leave_out_what_is_as_it_should_be() {
 }
 
 #[test]
-fn unknown_time_zone_is_reported() {
+fn doctor_reports_unknown_time_zone() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netstat"));
     let out = command
         .args(["doctor", "--json", "--numeric"])

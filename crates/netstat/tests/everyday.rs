@@ -20,7 +20,7 @@ fn stdout(words: &str) -> String {
 }
 
 #[test]
-fn families_choose_rows_counters_and_routes() {
+fn family_switches_choose_rows_counters_and_routes() {
     own_namespace!();
     let _four = TcpListener::bind("127.0.0.1:80").unwrap();
     let _six = TcpListener::bind("[::1]:81").unwrap();
@@ -57,7 +57,7 @@ fn families_choose_rows_counters_and_routes() {
 }
 
 #[test]
-fn letters_for_raw_and_unix_sockets_are_those_of_other_tools() {
+fn letters_w_and_x_choose_raw_and_unix_sockets() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
@@ -201,7 +201,7 @@ fn rates_of_udp_add_up_to_what_was_sent() {
 }
 
 #[test]
-fn rates_without_an_interval_are_unknown_and_said_to_be() {
+fn rates_without_an_interval_are_unknown_and_explained() {
     own_namespace!();
     let listed = netstat().run(["-n", "--columns", "sent_rate"]);
     listed.success();
@@ -229,7 +229,7 @@ fn asked_name_is_shown_with_the_address() {
 }
 
 #[test]
-fn countries_and_systems_come_from_the_database_that_is_named() {
+fn country_and_autonomous_system_come_from_the_named_database() {
     own_namespace!();
     let loopback = netstat_testkit::netlink::index_of("lo").unwrap();
     netstat_testkit::netlink::add_address(loopback, "198.51.100.7".parse().unwrap(), 32).unwrap();
@@ -265,7 +265,7 @@ fn countries_and_systems_come_from_the_database_that_is_named() {
 }
 
 #[test]
-fn default_switches_and_aliases_apply_only_where_they_are_asked_for() {
+fn default_switches_and_aliases_apply_only_where_requested() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let home = tempfile::tempdir().unwrap();
@@ -325,7 +325,7 @@ fn interval_on_a_terminal_prints_in_place() {
 }
 
 #[test]
-fn prints_to_a_pipe_follow_each_other() {
+fn interval_to_a_pipe_appends_prints_without_escapes() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let mut text = String::new();

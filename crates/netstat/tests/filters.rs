@@ -66,7 +66,7 @@ fn ss_states([one, other]: [TcpState; 2]) -> [String; 4] {
 }
 
 #[test]
-fn each_state_of_both_families() {
+fn state_filter_finds_each_state_of_both_families() {
     own_namespace!();
     let v4 = AllStates::make(Family::V4).unwrap();
     let v6 = AllStates::make(Family::V6).unwrap();
@@ -119,7 +119,7 @@ fn each_state_of_both_families() {
 }
 
 #[test]
-fn ports_on_either_side_in_every_state() {
+fn port_filter_finds_either_side_in_every_state() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -177,7 +177,7 @@ fn ports_on_either_side_in_every_state() {
 }
 
 #[test]
-fn both_kinds_must_fit() {
+fn state_and_port_filters_must_both_match() {
     own_namespace!();
     let v4 = AllStates::make(Family::V4).unwrap();
     let v6 = AllStates::make(Family::V6).unwrap();
@@ -199,7 +199,7 @@ fn both_kinds_must_fit() {
 }
 
 #[test]
-fn without_netlink_the_same_rows() {
+fn filters_without_netlink_give_the_same_rows() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -235,7 +235,7 @@ fn udp_with_state_filter_says_that_udp_has_no_states() {
 }
 
 #[test]
-fn the_other_parts() {
+fn filters_apply_to_the_other_parts_too() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _other = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -285,7 +285,7 @@ fn the_other_parts() {
 }
 
 #[test]
-fn a_wrong_word_is_named_with_an_example() {
+fn filter_wrong_value_is_named_with_an_example() {
     for (words, names) in [
         (
             &["--state", "LISTN"][..],

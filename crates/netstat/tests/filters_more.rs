@@ -32,7 +32,7 @@ fn json(words: &str) -> Vec<Value> {
 }
 
 #[test]
-fn ends_are_chosen_as_ss_chooses_them() {
+fn local_and_foreign_filters_agree_with_ss() {
     own_namespace!();
     if !have("ss") {
         return;
@@ -66,7 +66,7 @@ fn ends_are_chosen_as_ss_chooses_them() {
 }
 
 #[test]
-fn mapped_addresses_fit_the_ipv4_filter() {
+fn foreign_filter_for_ipv4_matches_mapped_addresses() {
     own_namespace!();
     let _mapped = actors::mapped().unwrap();
     let plain = json("-an --json --columns family,mapped --foreign 127.0.0.1");
@@ -77,7 +77,7 @@ fn mapped_addresses_fit_the_ipv4_filter() {
 }
 
 #[test]
-fn host_name_means_its_addresses() {
+fn filter_by_host_name_matches_its_addresses() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let _other = TcpListener::bind("0.0.0.0:81").unwrap();
@@ -97,7 +97,7 @@ fn host_name_means_its_addresses() {
 }
 
 #[test]
-fn processes_programs_and_users() {
+fn filters_by_process_program_and_user_choose_rows() {
     own_namespace!();
     let web = Actor::named("webd").hold(TcpListener::bind("127.0.0.1:80").unwrap());
     let mail = Actor::named("maild").hold(TcpListener::bind("127.0.0.1:25").unwrap());
@@ -134,7 +134,7 @@ fn processes_programs_and_users() {
 }
 
 #[test]
-fn what_listens_and_who_can_reach_it() {
+fn filters_listening_and_exposed_choose_by_reach() {
     own_namespace!();
     let _loopback = TcpListener::bind("127.0.0.1:80").unwrap();
     let _open = TcpListener::bind("0.0.0.0:81").unwrap();
@@ -156,7 +156,7 @@ fn what_listens_and_who_can_reach_it() {
 }
 
 #[test]
-fn wrong_words_are_named_with_status_2() {
+fn filter_wrong_values_are_usage_errors_that_name_them() {
     for (words, message) in [
         (
             "--foreign 10.0.0.0/33",

@@ -48,7 +48,7 @@ fn talk(listener: &TcpListener) -> [TcpStream; 2] {
 }
 
 #[test]
-fn connections_have_program_duration_and_bytes() {
+fn follow_shows_program_duration_and_bytes_of_connections() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -139,7 +139,7 @@ fn unconnected_udp_socket_is_reported_once_to_an_ordinary_user() {
 }
 
 #[test]
-fn until_ends_with_0_at_the_first_match() {
+fn until_ends_with_status_0_at_the_first_match() {
     own_namespace!();
     let mut running = start(&["--until", "--listening --port 5005", "--timeout", "20", "--verbose"]);
     let _err = wait_until_watching(&mut running);
@@ -157,7 +157,7 @@ fn until_ends_with_0_at_the_first_match() {
 }
 
 #[test]
-fn a_timeout_ends_with_1() {
+fn until_with_timeout_passed_ends_with_status_1() {
     own_namespace!();
     let begun = Instant::now();
     let mut running = start(&["--until", "--port 9", "--timeout", "0.5"]);
@@ -172,7 +172,7 @@ fn a_timeout_ends_with_1() {
 }
 
 #[test]
-fn words_that_do_not_go_together_are_refused() {
+fn follow_options_that_do_not_go_together_are_refused() {
     for (words, said) in [
         (&["--timeout", "3"][..], "--timeout needs --until"),
         (&["--follow", "5"], "leave out the interval"),

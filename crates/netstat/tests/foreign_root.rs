@@ -82,7 +82,7 @@ fn commands(card: &Value) -> Vec<String> {
 }
 
 #[test]
-fn database_of_a_user_namespace_names_no_package_and_no_command() {
+fn package_database_of_a_user_namespace_is_not_believed() {
     own_namespace!(Needs::PROCESSES);
     let folder = tempfile::tempdir().unwrap();
     let Some(running) = start(folder.path(), true, "coreutils") else {
@@ -99,7 +99,7 @@ fn database_of_a_user_namespace_names_no_package_and_no_command() {
 }
 
 #[test]
-fn database_of_another_mount_namespace_is_named_and_its_command_is_for_it_and_quoted() {
+fn package_database_of_another_mount_namespace_is_named_with_its_command() {
     own_namespace!(Needs::PROCESSES);
     let folder = tempfile::tempdir().unwrap();
     let Some(running) = start(folder.path(), false, "x$(id)") else {

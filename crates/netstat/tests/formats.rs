@@ -70,7 +70,7 @@ fn through(program: &str, words: &[&str], input: &str) -> Option<String> {
 }
 
 #[test]
-fn every_format_says_the_same() {
+fn every_format_has_the_same_rows() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -130,7 +130,7 @@ fn every_format_says_the_same() {
 }
 
 #[test]
-fn all_columns_at_once_keep_to_the_schema() {
+fn json_of_all_columns_follows_the_schema() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _mapped = actors::mapped().unwrap();
@@ -148,7 +148,7 @@ fn all_columns_at_once_keep_to_the_schema() {
 }
 
 #[test]
-fn names_never_break_a_format() {
+fn hostile_names_never_break_a_format() {
     own_namespace!();
     let name = std::ffi::OsStr::new("we\"b,\n\u{1b}[2J\u{202e}'\\");
     let holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:80").unwrap());
@@ -175,7 +175,7 @@ fn names_never_break_a_format() {
 }
 
 #[test]
-fn order_top_and_groups() {
+fn sort_top_and_group_options_shape_the_rows() {
     own_namespace!();
     let _listeners: Vec<TcpListener> = [9, 300, 20]
         .map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap())
@@ -213,7 +213,7 @@ fn order_top_and_groups() {
 
 /// The metrics of an idle connection do not change between two samples.
 #[test]
-fn the_internals_of_tcp_are_those_of_ss() {
+fn tcp_metrics_agree_with_ss() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let mut near = TcpStream::connect("127.0.0.1:80").unwrap();
@@ -264,7 +264,7 @@ fn the_internals_of_tcp_are_those_of_ss() {
 }
 
 #[test]
-fn colours_only_on_a_terminal() {
+fn colours_appear_only_on_a_terminal() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let escapes = |words: &str, environment: &[(&str, &str)]| {

@@ -8,7 +8,7 @@ use netstat_testkit::{Netstat, own_namespace, skip};
 use serde_json::Value;
 
 #[test]
-fn groups_are_those_that_sockets_have_joined() {
+fn multicast_groups_are_those_that_sockets_joined() {
     own_namespace!();
     let netstat = Netstat::new(env!("CARGO_BIN_EXE_netstat"));
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();

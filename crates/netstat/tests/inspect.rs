@@ -92,7 +92,7 @@ fn sha256(content: &[u8]) -> String {
 }
 
 #[test]
-fn every_form_of_target_finds_the_holder() {
+fn target_in_every_form_finds_the_holder() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.9:0").unwrap();
     let at = listener.local_addr().unwrap();
@@ -126,7 +126,7 @@ fn every_form_of_target_finds_the_holder() {
 }
 
 #[test]
-fn a_connection_is_found_from_either_end() {
+fn connection_target_is_found_from_either_end() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -151,7 +151,7 @@ fn a_connection_is_found_from_either_end() {
 }
 
 #[test]
-fn a_number_that_is_both_says_so_and_shows_both() {
+fn number_that_is_port_and_process_shows_both_and_says_so() {
     own_namespace!(Needs::PROCESSES);
     let running = start(Command::new("sleep").arg("600"));
     let pid = u16::try_from(running.0.id()).unwrap();
@@ -175,7 +175,7 @@ fn a_number_that_is_both_says_so_and_shows_both() {
 }
 
 #[test]
-fn host_names_are_looked_up_only_when_nothing_else_is_called_so() {
+fn host_name_target_is_looked_up_only_when_nothing_else_matches() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let holder = Actor::named("waiter").hold(listener);
@@ -193,7 +193,7 @@ fn host_names_are_looked_up_only_when_nothing_else_is_called_so() {
 }
 
 #[test]
-fn facts_of_the_process_are_those_of_proc() {
+fn process_facts_agree_with_proc() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let directory = fs::canonicalize(directory.path()).unwrap();
@@ -261,7 +261,7 @@ fn facts_of_the_process_are_those_of_proc() {
 }
 
 #[test]
-fn the_file_is_the_running_one() {
+fn program_file_shown_is_the_running_one() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("worker");
@@ -298,7 +298,7 @@ fn the_file_is_the_running_one() {
 }
 
 #[test]
-fn the_package_is_the_one_that_dpkg_names() {
+fn package_shown_is_the_one_dpkg_names() {
     own_namespace!(Needs::PROCESSES);
     if !have("dpkg") {
         return;
@@ -324,7 +324,7 @@ fn the_package_is_the_one_that_dpkg_names() {
 }
 
 #[test]
-fn an_interpreter_is_shown_by_its_script() {
+fn interpreter_is_shown_with_its_script() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("app.sh");
@@ -357,7 +357,7 @@ fn an_interpreter_is_shown_by_its_script() {
 }
 
 #[test]
-fn traffic_is_counted_with_its_rate() {
+fn connection_traffic_is_counted_with_its_rate() {
     own_namespace!(Needs::PROCESSES);
     const PIECE: usize = 100_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -408,7 +408,7 @@ fn traffic_is_counted_with_its_rate() {
 }
 
 #[test]
-fn who_can_reach_a_port_depends_on_where_it_is_bound() {
+fn reach_of_a_port_depends_on_its_bound_address() {
     own_namespace!(Needs::PROCESSES);
     let here = TcpListener::bind("127.0.0.1:0").unwrap();
     let all = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -455,7 +455,7 @@ fn who_can_reach_a_port_depends_on_where_it_is_bound() {
 }
 
 #[test]
-fn packet_filters_are_shown_as_nft_does() {
+fn packet_filters_agree_with_nft() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let word = format!("tcp:{}", listener.local_addr().unwrap().port());
@@ -495,7 +495,7 @@ fn packet_filters_are_shown_as_nft_does() {
 }
 
 #[test]
-fn the_verdict_is_that_of_the_rules() {
+fn verdict_agrees_with_the_audit_rules() {
     own_namespace!(Needs::PROCESSES);
     // A packaged program is expected; a nameless copy of it in a temporary directory is not.
     if have("dpkg") {
@@ -540,7 +540,7 @@ fn the_verdict_is_that_of_the_rules() {
 }
 
 #[test]
-fn a_socket_without_a_process_says_why() {
+fn socket_without_a_process_says_why() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -567,7 +567,7 @@ fn a_socket_without_a_process_says_why() {
 }
 
 #[test]
-fn what_may_not_be_seen_is_named_with_its_reason() {
+fn facts_not_permitted_are_named_with_their_reason() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let holder = Actor::named("holder").hold(listener);
@@ -603,7 +603,7 @@ fn what_may_not_be_seen_is_named_with_its_reason() {
 }
 
 #[test]
-fn another_network_namespace_is_looked_into() {
+fn process_in_another_network_namespace_is_shown_as_such() {
     own_namespace!(Needs::PROCESSES);
     if !real_root() || !have("unshare") {
         skip("another network namespace", "needs root");
@@ -619,7 +619,7 @@ fn another_network_namespace_is_looked_into() {
 }
 
 #[test]
-fn nothing_found_is_said_with_what_is_near() {
+fn target_not_found_is_said_with_similar_names() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -671,7 +671,7 @@ fn wrong_words_are_refused() {
 }
 
 #[test]
-fn lines_fit_the_screen_and_names_cannot_drive_it() {
+fn card_lines_fit_the_screen_and_escape_hostile_names() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("evil\x1b[2J\u{202e}name");
@@ -710,7 +710,7 @@ fn unpack(bundle: &Path, into: &Path) -> Value {
 }
 
 #[test]
-fn a_bundle_keeps_what_would_be_lost() {
+fn bundle_keeps_program_and_facts_that_would_be_lost() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("worker");
@@ -779,7 +779,7 @@ fn a_bundle_keeps_what_would_be_lost() {
 
 /// A process can name any file in its arguments.
 #[test]
-fn bundle_file_that_only_arguments_name_is_not_copied() {
+fn bundle_leaves_out_a_file_that_only_arguments_name() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let secret = directory.path().join("secret");
@@ -810,7 +810,7 @@ fn bundle_file_that_only_arguments_name_is_not_copied() {
 }
 
 #[test]
-fn bundle_script_that_the_shell_has_open_is_copied() {
+fn bundle_copies_a_script_that_the_shell_has_open() {
     own_namespace!(Needs::PROCESSES);
     if !have("bash") {
         return;
@@ -833,7 +833,7 @@ fn bundle_script_that_the_shell_has_open_is_copied() {
 
 /// A program of a few kilobytes with an apparent size of three gigabytes.
 #[test]
-fn bundle_holes_of_a_program_stay_holes_and_size_is_limited() {
+fn bundle_keeps_holes_of_a_sparse_program_and_limits_size() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("sparse");
@@ -879,7 +879,7 @@ fn bundle_holes_of_a_program_stay_holes_and_size_is_limited() {
 }
 
 #[test]
-fn no_bundle_is_made_of_nothing() {
+fn bundle_without_a_found_target_is_not_made() {
     own_namespace!();
     let directory = tempfile::tempdir().unwrap();
     let bundle = directory.path().join("evidence.tar");
@@ -896,7 +896,7 @@ fn no_bundle_is_made_of_nothing() {
 
 /// A shell that is controlled over a connection is often not the process that opened it.
 #[test]
-fn of_those_who_share_a_socket_the_suspicious_one_comes_first() {
+fn holders_of_a_shared_socket_show_the_suspicious_one_first() {
     own_namespace!(Needs::PROCESSES);
     if !have("bash") {
         return;

@@ -60,7 +60,7 @@ fn wildcard_v6(only: bool) -> TcpListener {
 }
 
 #[test]
-fn an_endpoint_finds_the_wildcard_listener_that_answers_there() {
+fn endpoint_finds_the_wildcard_listener_that_answers_there() {
     own_namespace!(Needs::PROCESSES);
     let (v4, dual, v6) = (
         TcpListener::bind("0.0.0.0:0").unwrap(),
@@ -117,7 +117,7 @@ fn an_endpoint_finds_the_wildcard_listener_that_answers_there() {
 }
 
 #[test]
-fn lines_of_listings_are_understood_as_they_are() {
+fn pasted_lines_of_listings_find_their_sockets() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
@@ -154,7 +154,7 @@ fn lines_of_listings_are_understood_as_they_are() {
 }
 
 #[test]
-fn equal_addresses_are_distinguished_by_zone_and_interface() {
+fn equal_link_local_addresses_are_distinguished_by_zone() {
     own_namespace!(Needs::PROCESSES);
     if !link("lan0", "lan0p") || !link("lan1", "lan1p") {
         skip("zones of link-local addresses", "no veth links here");
@@ -205,7 +205,7 @@ fn equal_addresses_are_distinguished_by_zone_and_interface() {
 }
 
 #[test]
-fn sockets_bound_to_a_device_are_distinguished() {
+fn sockets_on_one_port_are_distinguished_by_bound_device() {
     own_namespace!(Needs::PROCESSES);
     if !link("t0", "t0p") || !link("t1", "t1p") {
         skip("sockets bound to a device", "no veth links here");
@@ -246,7 +246,7 @@ fn sockets_bound_to_a_device_are_distinguished() {
 }
 
 #[test]
-fn a_full_accept_queue_is_said_in_the_first_card() {
+fn listener_with_full_accept_queue_says_so_in_first_card() {
     own_namespace!(Needs::PROCESSES);
     let made = stream(AddressFamily::INET);
     bind(&made, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
@@ -293,7 +293,7 @@ fn a_full_accept_queue_is_said_in_the_first_card() {
 }
 
 #[test]
-fn a_listener_whose_address_is_gone_reaches_nobody() {
+fn listener_whose_address_is_gone_is_reported_unreachable() {
     own_namespace!(Needs::PROCESSES);
     if !link("near", "far") {
         skip("an address that goes", "no veth links here");
@@ -314,7 +314,7 @@ fn a_listener_whose_address_is_gone_reaches_nobody() {
 }
 
 #[test]
-fn a_name_that_is_the_only_similar_one_is_shown() {
+fn unknown_name_with_one_similar_name_shows_that_one() {
     own_namespace!(Needs::PROCESSES);
     let holder = Actor::named("cachemaster").hold(TcpListener::bind("127.0.0.1:0").unwrap());
     let outcome = inspect(&["cachem"]);

@@ -35,7 +35,7 @@ fn read_until(from: &mut impl Read, text: &str) {
 }
 
 #[test]
-fn a_count_ends_it() {
+fn interval_with_count_ends_after_that_many_prints() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     for words in [
@@ -59,7 +59,7 @@ fn a_count_ends_it() {
 }
 
 #[test]
-fn a_count_of_one_does_not_wait() {
+fn interval_with_count_of_one_does_not_wait() {
     own_namespace!();
     let begin = Instant::now();
     let outcome = netstat().run(["-an", "30", "--count", "1"]);
@@ -68,7 +68,7 @@ fn a_count_of_one_does_not_wait() {
 }
 
 #[test]
-fn every_print_takes_a_new_sample() {
+fn interval_takes_a_new_sample_for_every_print() {
     own_namespace!();
     let mut child = start(&["-an", "1", "--count", "2"]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -81,7 +81,7 @@ fn every_print_takes_a_new_sample() {
 }
 
 #[test]
-fn a_slow_reader_does_not_shift_the_clock() {
+fn interval_with_a_slow_reader_does_not_drift() {
     own_namespace!();
     // About 160 KB per print: more than the capacity of a pipe, so the program waits for its reader.
     let _load = actors::connections(1000).unwrap();
@@ -103,7 +103,7 @@ fn a_slow_reader_does_not_shift_the_clock() {
 }
 
 #[test]
-fn ctrl_c_ends_it_without_a_word() {
+fn interval_ends_silently_on_ctrl_c() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     for words in [
@@ -145,7 +145,7 @@ fn ctrl_c_ends_it_without_a_word() {
 }
 
 #[test]
-fn every_kind_of_output_repeats() {
+fn interval_repeats_every_kind_of_output() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     for words in [

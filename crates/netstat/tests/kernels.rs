@@ -343,7 +343,7 @@ fn record(way: &str) {
 }
 
 #[test]
-fn every_connection_is_recorded_by_whatever_is_there() {
+fn every_connection_is_recorded_by_the_automatic_choice() {
     own_namespace!();
     record("auto");
 }
@@ -361,7 +361,7 @@ fn every_connection_is_recorded_by_netlink() {
 }
 
 #[test]
-fn statistics_count_known_traffic() {
+fn statistics_count_known_connections() {
     own_namespace!();
     let statistics = || -> Value {
         let outcome = netstat().run(["-s", "-p", "tcp", "--json"]);
@@ -384,7 +384,7 @@ fn statistics_count_known_traffic() {
 }
 
 #[test]
-fn every_command_ends_with_a_status_and_a_sentence() {
+fn every_command_ends_with_a_status_and_understandable_errors() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

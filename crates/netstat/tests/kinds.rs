@@ -160,7 +160,7 @@ fn unix_sockets() {
 }
 
 #[test]
-fn mptcp_connections() {
+fn mptcp_sockets_are_listed_with_their_states() {
     own_namespace!();
     let _made = match kinds::mptcp("127.0.0.1:8080".parse().unwrap()) {
         Ok(made) => made,
@@ -192,7 +192,7 @@ fn mptcp_connections() {
 }
 
 #[test]
-fn their_owners_stand_beside_them() {
+fn raw_packet_and_unix_sockets_are_listed_with_their_owners() {
     own_namespace!();
     let raw = kinds::raw(false).unwrap();
     let [packet, _] = kinds::packet().unwrap();

@@ -51,7 +51,7 @@ fn traffic() {
 }
 
 #[test]
-fn each_part_is_a_member_and_the_list_is_the_last() {
+fn json_document_has_a_member_for_each_part_and_the_list_last() {
     own_namespace!();
     let frame = ["schema", "version", "host", "time"];
     for (words, parts) in [
@@ -79,7 +79,7 @@ fn each_part_is_a_member_and_the_list_is_the_last() {
 }
 
 #[test]
-fn an_unknown_figure_is_null_for_a_reason() {
+fn json_unknown_figure_is_null_with_a_reason() {
     own_namespace!();
     let document = document("-e --json");
     let limits = document["limits"].as_array().unwrap();
@@ -96,7 +96,7 @@ fn an_unknown_figure_is_null_for_a_reason() {
 }
 
 #[test]
-fn counters_are_those_of_the_kernel() {
+fn json_counters_are_those_of_the_kernel() {
     own_namespace!();
     traffic();
     let document = document("-s --verbose --json");
@@ -127,7 +127,7 @@ fn counters_are_those_of_the_kernel() {
 }
 
 #[test]
-fn rates_come_with_the_second_print() {
+fn json_rates_come_with_the_second_print() {
     own_namespace!();
     traffic();
     let text = stdout("-se --rates --ndjson 1 --count 2");
@@ -151,7 +151,7 @@ fn rates_come_with_the_second_print() {
 }
 
 #[test]
-fn routes_are_those_of_ip() {
+fn json_routes_agree_with_ip() {
     own_namespace!();
     if !have("ip") {
         return;
@@ -202,7 +202,7 @@ fn routes_are_those_of_ip() {
 }
 
 #[test]
-fn interfaces_are_rows_of_csv() {
+fn csv_of_interfaces_has_a_row_for_each() {
     own_namespace!();
     traffic();
     let csv = stdout("-e --csv");
@@ -223,7 +223,7 @@ fn interfaces_are_rows_of_csv() {
 }
 
 #[test]
-fn processes_hold_ports() {
+fn json_processes_count_the_ports_they_hold() {
     own_namespace!();
     let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let document = document("-c --json");
@@ -239,7 +239,7 @@ fn processes_hold_ports() {
 }
 
 #[test]
-fn jq_reads_them() {
+fn json_documents_are_read_by_jq() {
     own_namespace!();
     if !have("jq") {
         return;
@@ -253,7 +253,7 @@ fn jq_reads_them() {
 }
 
 #[test]
-fn what_cannot_be_one_table_is_refused() {
+fn parts_that_cannot_be_one_table_are_refused() {
     for (words, told) in [
         ("-s --csv", "--csv is for the connection list, -e and -r; -s has --json"),
         ("-c --csv", "--csv is for the connection list, -e and -r; -c has --json"),

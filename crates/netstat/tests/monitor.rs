@@ -201,7 +201,7 @@ impl Drop for Transfer {
 }
 
 #[test]
-fn a_known_transfer_shows_its_rate() {
+fn known_transfer_shows_its_rate() {
     own_namespace!();
     let transfer = Transfer::start(1_000_000);
     let mut collector = Collector::new(Box::new(netstat_os::Native::default()));

@@ -37,7 +37,7 @@ fn path_switches(help: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn switches_with_paths_are_all_tested() {
+fn every_switch_with_a_path_is_in_the_tested_list() {
     let all = help("");
     let (_, commands) = all.split_once("\nCommands").expect("a list of commands");
     let commands = commands
@@ -104,24 +104,24 @@ fn fifo(folder: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn named_fifo_refused() {
+fn named_fifo_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     refused(&fifo(folder.path(), "fifo"));
 }
 
 #[test]
-fn named_endless_device_refused() {
+fn named_endless_device_is_refused() {
     refused(Path::new("/dev/zero"));
 }
 
 #[test]
-fn named_directory_refused() {
+fn named_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     refused(folder.path());
 }
 
 #[test]
-fn named_sparse_file_of_eight_gibibytes_refused() {
+fn named_sparse_file_of_eight_gibibytes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
     let file = std::fs::File::create(&path).unwrap();
@@ -132,7 +132,7 @@ fn named_sparse_file_of_eight_gibibytes_refused() {
 }
 
 #[test]
-fn named_absent_file_refused() {
+fn named_absent_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent");
     for (command, switch, kind, words) in SWITCHES {
@@ -180,7 +180,7 @@ fn record(folder: &Path) -> PathBuf {
 
 /// Writing never waits for a reader, and does not write into a FIFO or through a link.
 #[test]
-fn written_file_in_place_of_a_fifo_or_link_refused_or_replaced() {
+fn written_file_refuses_a_fifo_and_does_not_follow_a_link() {
     let folder = tempfile::tempdir().unwrap();
     let victim = folder.path().join("victim");
     let record = record(folder.path());
@@ -214,7 +214,7 @@ fn written_file_in_place_of_a_fifo_or_link_refused_or_replaced() {
 
 /// Files that a configuration names.
 #[test]
-fn files_of_configurations_refused() {
+fn special_files_named_in_configurations_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = fifo(folder.path(), "fifo");
     for file in [fifo.as_path(), Path::new("/dev/zero"), folder.path()] {

@@ -52,7 +52,7 @@ fn ss(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_namespace_as_ss_sees_it() {
+fn all_namespaces_lists_each_as_ss_does() {
     own_namespace!(Needs::PROCESSES);
     let Some(programs) = three() else { return };
     let _own = TcpListener::bind("127.0.0.1:7778").unwrap();
@@ -98,7 +98,7 @@ fn each_namespace_as_ss_sees_it() {
 }
 
 #[test]
-fn without_privilege_it_says_what_it_could_not_enter() {
+fn all_namespaces_without_privilege_names_those_not_entered() {
     own_namespace!(Needs::PROCESSES);
     let Some(_programs) = three() else { return };
     let outcome = netstat().unprivileged().run(["-an", "--all-namespaces"]);
@@ -157,7 +157,7 @@ fn pids_at(port: u16) -> Vec<u64> {
 }
 
 #[test]
-fn a_namespace_that_only_a_socket_keeps_is_found() {
+fn namespace_kept_only_by_a_socket_is_found() {
     own_namespace!(Needs::PROCESSES);
     let Some(space) = Nameless::new() else { return };
     let listener = namespace::in_network(&space.file(), || TcpListener::bind("0.0.0.0:7500").unwrap());
@@ -179,7 +179,7 @@ fn a_namespace_that_only_a_socket_keeps_is_found() {
 }
 
 #[test]
-fn a_namespace_that_only_a_thread_is_in_is_found() {
+fn namespace_entered_only_by_a_thread_is_found() {
     own_namespace!(Needs::PROCESSES);
     let Some(space) = Nameless::new() else { return };
     let (ready, is_ready) = std::sync::mpsc::channel();
@@ -202,7 +202,7 @@ fn a_namespace_that_only_a_thread_is_in_is_found() {
 }
 
 #[test]
-fn a_filter_for_a_process_elsewhere_says_where_it_would_match() {
+fn filter_for_a_process_in_another_namespace_says_so() {
     own_namespace!(Needs::PROCESSES);
     let Some(space) = Nameless::new() else { return };
     let pid = space.0.id();

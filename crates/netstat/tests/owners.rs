@@ -47,7 +47,7 @@ fn programs(line: &Line) -> Vec<&str> {
 }
 
 #[test]
-fn the_pid_is_that_of_the_holder() {
+fn pid_shown_is_that_of_the_holder() {
     own_namespace!();
     let (socket, at) = listener();
     let (mine, here) = listener();
@@ -70,7 +70,7 @@ fn the_pid_is_that_of_the_holder() {
 }
 
 #[test]
-fn components_stand_above_the_program_with_two_blanks() {
+fn components_are_indented_above_the_program() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let _holder = Actor::named("server").hold(socket);
@@ -86,7 +86,7 @@ fn components_stand_above_the_program_with_two_blanks() {
 }
 
 #[test]
-fn several_holders_oldest_is_in_the_row_and_all_below() {
+fn socket_with_several_holders_shows_oldest_in_row_and_all_below() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     // The older process gets the larger PID, so that an order by PID would be noticed.
@@ -105,7 +105,7 @@ fn several_holders_oldest_is_in_the_row_and_all_below() {
 }
 
 #[test]
-fn a_pre_forking_server_is_its_parent() {
+fn pre_forking_server_is_shown_by_its_parent() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let parent = Actor::named("prefork").copies(3).hold(socket);
@@ -115,7 +115,7 @@ fn a_pre_forking_server_is_its_parent() {
 }
 
 #[test]
-fn a_program_without_file_says_so() {
+fn program_whose_file_was_removed_is_marked_deleted() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let holder = Actor::named("gone").hold(socket);
@@ -126,7 +126,7 @@ fn a_program_without_file_says_so() {
 }
 
 #[test]
-fn a_file_name_that_ends_in_deleted_is_not_deleted() {
+fn program_named_like_a_deleted_one_is_not_marked_deleted() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let _holder = Actor::named("server (deleted)").hold(socket);
@@ -135,7 +135,7 @@ fn a_file_name_that_ends_in_deleted_is_not_deleted() {
 }
 
 #[test]
-fn a_hostile_name_cannot_forge_a_row_or_drive_the_terminal() {
+fn hostile_program_name_forges_no_row_and_is_escaped() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let name = b"x]\n  TCP    10.0.0.1:1             0.0.0.0:0\n\x1b[2J\xff\xe2\x80\xaey".to_vec();
@@ -161,7 +161,7 @@ fn a_hostile_name_cannot_forge_a_row_or_drive_the_terminal() {
 }
 
 #[test]
-fn sockets_that_no_process_holds() {
+fn sockets_that_no_process_holds_have_pid_0_or_unknown() {
     own_namespace!(Needs::PROCESSES);
     let made = AllStates::make(Family::V4).unwrap();
     let outcome = netstat().run(["-ano"]);
@@ -199,7 +199,7 @@ fn sockets_that_no_process_holds() {
 }
 
 #[test]
-fn a_socket_on_its_way_between_processes_belongs_to_none() {
+fn socket_in_flight_between_processes_has_no_owner() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let ends = actors::in_flight(socket).unwrap();
@@ -260,7 +260,7 @@ fn both_ways_to_find_owners_agree() {
 }
 
 #[test]
-fn without_privilege_the_own_rows_are_filled() {
+fn unprivileged_list_names_owners_of_own_sockets_only() {
     own_namespace!(Needs::PROCESSES);
     let (mine, forbidden) = listener();
     let (socket, at) = listener();
@@ -313,7 +313,7 @@ fn the_advice_about_capabilities_is_true() {
 }
 
 #[test]
-fn ports_by_process_begin_with_the_one_that_holds_most() {
+fn ports_by_process_begin_with_the_process_that_holds_most() {
     own_namespace!(Needs::PROCESSES);
     let mine: Vec<_> = (0..4).map(|_| listener()).collect();
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

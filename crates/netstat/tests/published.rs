@@ -121,7 +121,7 @@ fn published() -> Vec<Value> {
 }
 
 #[test]
-fn a_port_that_is_handed_on_by_dnat_is_exposed_with_its_container() {
+fn port_handed_on_by_dnat_is_exposed_with_its_container() {
     own_namespace!(Needs::PROCESSES);
     let Some((stranger, container)) = between() else { return };
     let listener = in_network(&container.file(), || TcpListener::bind("0.0.0.0:80").unwrap());
@@ -208,7 +208,7 @@ fn a_port_that_is_handed_on_by_dnat_is_exposed_with_its_container() {
 }
 
 #[test]
-fn ranges_maps_and_redirections_are_followed() {
+fn nat_ranges_maps_and_redirections_are_followed() {
     own_namespace!(Needs::PROCESSES);
     let Some((stranger, _container)) = between() else {
         return;
@@ -266,7 +266,7 @@ fn ranges_maps_and_redirections_are_followed() {
 }
 
 #[test]
-fn rules_of_iptables_on_nftables_are_followed() {
+fn nat_rules_of_iptables_on_nftables_are_followed() {
     own_namespace!(Needs::PROCESSES);
     let Some((stranger, container)) = between() else { return };
     let works = |words: &str| {
@@ -307,7 +307,7 @@ fn rules_of_iptables_on_nftables_are_followed() {
 }
 
 #[test]
-fn rules_that_cannot_be_read_are_said_to_be_missing() {
+fn nat_rules_that_cannot_be_read_are_said_to_be_missing() {
     own_namespace!();
     let outcome = Netstat::new(env!("CARGO_BIN_EXE_netstat"))
         .unprivileged()
@@ -343,7 +343,7 @@ fn reach(pid: u32) -> (String, String) {
 }
 
 #[test]
-fn a_listener_is_reached_in_the_vrf_that_it_is_bound_to() {
+fn listener_bound_to_a_vrf_is_reached_there() {
     own_namespace!(Needs::PROCESSES);
     if !(have("ip") && have("nsenter") && have("unshare")) {
         skip("reach in a VRF", "needs ip, nsenter and unshare");
@@ -389,7 +389,7 @@ fn a_listener_is_reached_in_the_vrf_that_it_is_bound_to() {
 }
 
 #[test]
-fn an_address_of_a_local_route_is_reached() {
+fn listener_at_an_address_of_a_local_route_is_reached() {
     own_namespace!(Needs::PROCESSES);
     if !(have("ip") && have("nsenter") && have("unshare")) {
         skip("reach by a local route", "needs ip, nsenter and unshare");

@@ -382,7 +382,7 @@ fn row(rows: &[Value], local: u16, foreign: u16) -> &Value {
 }
 
 #[test]
-fn the_time_in_a_state_is_what_was_seen() {
+fn time_in_state_without_record_is_what_was_seen() {
     own_namespace!(Needs::PROCESSES);
     if !empty_state() {
         return;

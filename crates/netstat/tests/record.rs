@@ -106,7 +106,7 @@ fn terminate(running: &mut Running) -> i32 {
 }
 
 #[test]
-fn what_was_recorded_is_answered_and_sigterm_is_a_clean_end() {
+fn record_ends_cleanly_on_sigterm_and_history_has_its_rows() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -142,7 +142,7 @@ fn what_was_recorded_is_answered_and_sigterm_is_a_clean_end() {
 }
 
 #[test]
-fn killed_at_any_moment_it_is_whole_and_goes_on() {
+fn record_killed_at_any_moment_stays_whole_and_goes_on() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -171,7 +171,7 @@ fn killed_at_any_moment_it_is_whole_and_goes_on() {
 }
 
 #[test]
-fn the_second_recorder_says_so_and_stops() {
+fn second_recorder_of_a_store_says_so_and_stops() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -190,7 +190,7 @@ fn the_second_recorder_says_so_and_stops() {
 }
 
 #[test]
-fn a_full_device_pauses_and_what_was_lost_is_a_gap() {
+fn record_on_a_full_device_pauses_and_notes_a_gap() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("small");
@@ -243,7 +243,7 @@ fn a_full_device_pauses_and_what_was_lost_is_a_gap() {
 }
 
 #[test]
-fn wrong_arguments_and_missing_records_give_one_line() {
+fn history_and_record_errors_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.db");
     let none = none.to_str().unwrap();
@@ -266,7 +266,7 @@ fn wrong_arguments_and_missing_records_give_one_line() {
 }
 
 #[test]
-fn a_long_connection_killed_with_its_recorder_has_the_bytes_of_the_last_heartbeat() {
+fn record_killed_keeps_bytes_of_open_connections_at_last_heartbeat() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -315,7 +315,7 @@ fn a_long_connection_killed_with_its_recorder_has_the_bytes_of_the_last_heartbea
 }
 
 #[test]
-fn the_time_without_a_recorder_is_a_gap() {
+fn history_shows_time_without_recorder_as_a_gap() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -342,7 +342,7 @@ fn the_time_without_a_recorder_is_a_gap() {
 /// As an ordinary user, whoever runs the tests: records to the user's own state directory what polling and netlink
 /// messages show.
 #[test]
-fn without_privilege_it_records_into_the_users_state_directory() {
+fn record_without_privilege_uses_the_state_directory_of_the_user() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
@@ -455,7 +455,7 @@ fn made_up(store: &Path) -> i64 {
 }
 
 #[test]
-fn longest_biggest_and_groups_say_what_the_rows_say() {
+fn history_sorted_and_grouped_agrees_with_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
     made_up(&store);
@@ -531,7 +531,7 @@ fn longest_biggest_and_groups_say_what_the_rows_say() {
 }
 
 #[test]
-fn time_lines_novelties_plots_and_documents() {
+fn history_timelines_novelties_plots_and_documents_are_printed() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
     made_up(&store);
@@ -725,7 +725,7 @@ fn history_plots_are_bars_or_a_picture() {
 }
 
 #[test]
-fn what_is_too_old_or_too_much_goes() {
+fn record_limits_remove_what_is_too_old_or_too_much() {
     own_namespace!();
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
@@ -792,7 +792,7 @@ fn what_is_too_old_or_too_much_goes() {
 }
 
 #[test]
-fn record_name_that_was_asked_for_is_kept_found_and_shown() {
+fn record_keeps_a_name_asked_by_dns_and_history_finds_it() {
     own_namespace!();
     dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -829,7 +829,7 @@ fn record_name_that_was_asked_for_is_kept_found_and_shown() {
 }
 
 #[test]
-fn record_without_dns_names_keeps_none() {
+fn record_with_no_dns_names_keeps_none() {
     own_namespace!();
     dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
     let folder = tempfile::tempdir().unwrap();

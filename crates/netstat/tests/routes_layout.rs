@@ -124,7 +124,7 @@ fn page(expected: &str) -> String {
 }
 
 #[test]
-fn a_computer_on_many_networks() {
+fn routes_of_a_computer_on_many_networks_have_classic_layout() {
     let mut listing = listing();
     let mut card = interface(2, "enp3s0", &[0x02, 0, 0x5e, 0x10, 0xff, 0x0a]);
     card.driver = Fact::Known(b"e1000e".to_vec());
@@ -267,7 +267,7 @@ Persistent Routes:
 }
 
 #[test]
-fn nothing_there_is_none_and_nothing_known_is_a_dash() {
+fn routes_absent_are_none_and_unknown_are_a_dash() {
     let mut listing = listing();
     let shown = |word: &str| {
         page(&format!(
@@ -296,7 +296,7 @@ fn routes_are_shown_though_interfaces_are_unknown() {
 }
 
 #[test]
-fn each_table_has_its_heading() {
+fn routes_of_each_table_have_its_heading() {
     let mut listing = listing();
     listing.tables.insert(100, b"up\nlink".to_vec());
     let at = |table, destination| Route {
@@ -345,7 +345,7 @@ fn each_table_has_its_heading() {
 }
 
 #[test]
-fn a_full_disk_is_an_error() {
+fn routes_to_a_full_disk_return_the_error() {
     struct Full;
     impl io::Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -129,7 +129,7 @@ fn made_up(store: &Path) {
 }
 
 #[test]
-fn every_answer_about_the_past_has_a_schema() {
+fn history_answers_all_follow_their_schema() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("record.db");
     made_up(&store);
@@ -202,7 +202,7 @@ fn every_answer_about_the_past_has_a_schema() {
 }
 
 #[test]
-fn a_schema_refuses_what_is_none() {
+fn schemas_refuse_wrong_documents() {
     let document = validator("history-line");
     for bad in [
         r#"{"first":"yesterday"}"#,
@@ -219,7 +219,7 @@ fn a_schema_refuses_what_is_none() {
 }
 
 #[test]
-fn every_event_has_a_schema() {
+fn follow_events_all_follow_their_schema() {
     own_namespace!();
     let event = validator("events-line");
     let child = Command::new(env!("CARGO_BIN_EXE_netstat"))
@@ -304,7 +304,7 @@ fn missing(old: &Value, new: &Value, place: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn published_schemas_only_gain() {
+fn published_schemas_lose_nothing_since_version_0_1() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compared = 0;
     for entry in fs::read_dir(here.join("tests/fixtures/schema-0.1")).unwrap() {

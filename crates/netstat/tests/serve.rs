@@ -74,7 +74,7 @@ fn with_token(directory: &Path) -> String {
 }
 
 #[test]
-fn configuration_file_is_served_until_sigterm() {
+fn serve_with_configuration_file_runs_until_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("serve.toml");
     let socket = directory.path().join("serve.sock");
@@ -104,7 +104,7 @@ fn configuration_file_is_served_until_sigterm() {
 }
 
 #[test]
-fn configuration_file_with_a_mistake_is_a_usage_error_that_names_it() {
+fn serve_configuration_with_a_mistake_is_a_usage_error_naming_it() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("serve.toml");
     for (text, word) in [("colour = 1\n", "colour"), ("listen = \"nowhere\"\n", "nowhere")] {
@@ -121,7 +121,7 @@ fn configuration_file_with_a_mistake_is_a_usage_error_that_names_it() {
 }
 
 #[test]
-fn capabilities_that_watching_does_not_need_are_given_up_in_every_thread() {
+fn serve_gives_up_unneeded_capabilities_in_every_thread() {
     let directory = tempfile::tempdir().unwrap();
     let token = with_token(directory.path());
     let mut command = netstat();
@@ -153,7 +153,7 @@ fn capabilities_that_watching_does_not_need_are_given_up_in_every_thread() {
 }
 
 #[test]
-fn sockets_that_a_service_manager_hands_over_are_served() {
+fn serve_uses_sockets_handed_over_by_a_service_manager() {
     let directory = tempfile::tempdir().unwrap();
     let token = with_token(directory.path());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -175,7 +175,7 @@ fn sockets_that_a_service_manager_hands_over_are_served() {
 }
 
 #[test]
-fn inherited_sockets_that_are_not_there_are_an_error() {
+fn serve_without_the_inherited_sockets_is_an_error() {
     let ended = netstat()
         .args(["serve", "--listen", "fd"])
         .env_remove("LISTEN_FDS")
@@ -186,7 +186,7 @@ fn inherited_sockets_that_are_not_there_are_an_error() {
 }
 
 #[test]
-fn changes_have_country_and_autonomous_system_of_the_named_database() {
+fn serve_changes_have_country_and_system_of_the_named_database() {
     own_namespace!();
     let loopback = netstat_testkit::netlink::index_of("lo").unwrap();
     netstat_testkit::netlink::add_address(loopback, "198.51.100.7".parse().unwrap(), 32).unwrap();

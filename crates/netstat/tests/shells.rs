@@ -80,7 +80,7 @@ fn bash_reads_the_words_before_the_cursor_only() {
 }
 
 #[test]
-fn fish_completes_with_meanings() {
+fn fish_completes_words_with_their_meanings() {
     if !have("fish") {
         return;
     }
@@ -102,7 +102,7 @@ fn fish_completes_with_meanings() {
 }
 
 #[test]
-fn zsh_takes_the_script() {
+fn zsh_accepts_the_completion_script() {
     if !have("zsh") {
         return;
     }
@@ -113,7 +113,7 @@ fn zsh_takes_the_script() {
 }
 
 #[test]
-fn every_page_is_rendered_without_a_warning() {
+fn man_pages_are_rendered_without_warnings() {
     if !have("man") {
         return;
     }
@@ -143,7 +143,7 @@ fn every_page_is_rendered_without_a_warning() {
 }
 
 #[test]
-fn mistake_gives_one_line() {
+fn completions_and_man_mistakes_give_one_line() {
     let refusal = |words: &str| netstat().run(words.split(' ')).refusal().to_owned();
     assert_eq!(
         refusal("completions tcsh"),

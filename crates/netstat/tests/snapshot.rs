@@ -43,7 +43,7 @@ fn snapshot_replayed_prints_what_the_computer_did() {
 }
 
 #[test]
-fn replay_of_another_file_is_one_sentence() {
+fn replay_of_a_file_that_is_no_snapshot_gives_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.json");
     std::fs::write(&path, "{}").unwrap();

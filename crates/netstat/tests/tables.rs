@@ -35,7 +35,7 @@ fn figure(lines: &[&str], label: &str) -> String {
 }
 
 #[test]
-fn datagrams_are_counted_one_by_one() {
+fn statistics_count_datagrams_one_by_one() {
     own_namespace!();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     let receiver = UdpSocket::bind("127.0.0.1:7000").unwrap();
@@ -78,7 +78,7 @@ fn datagrams_are_counted_one_by_one() {
 }
 
 #[test]
-fn connections_are_counted_by_family() {
+fn statistics_count_connections_by_family() {
     own_namespace!();
     let _v4 = actors::connections(3).unwrap();
     let listener = TcpListener::bind("[::1]:0").unwrap();
@@ -108,7 +108,7 @@ fn connections_are_counted_by_family() {
 }
 
 #[test]
-fn a_protocol_picks_its_block_and_its_connections() {
+fn statistics_of_a_protocol_print_its_block_and_connections() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let titles = |words: &[&str]| {
@@ -163,7 +163,7 @@ fn device_sums() -> [u64; 4] {
 }
 
 #[test]
-fn interfaces_are_summed_without_loopback() {
+fn interface_statistics_sum_without_loopback() {
     own_namespace!();
     let _peer = Peer::new(Family::V4).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -213,7 +213,7 @@ fn interfaces_are_summed_without_loopback() {
 }
 
 #[test]
-fn routes_stand_to_the_column() {
+fn routes_are_printed_in_the_classic_columns() {
     own_namespace!();
     if !have("ip") {
         return;

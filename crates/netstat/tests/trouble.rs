@@ -34,7 +34,7 @@ fn failure(outcome: &Outcome) -> &str {
 }
 
 #[test]
-fn a_closed_pipe_ends_it_quietly() {
+fn closed_pipe_ends_the_program_quietly() {
     own_namespace!();
     // About 160 KB: more than the capacity of a pipe.
     let _load = actors::connections(1000).unwrap();
@@ -55,7 +55,7 @@ fn a_closed_pipe_ends_it_quietly() {
 }
 
 #[test]
-fn a_pipe_closed_from_the_start_ends_it_quietly() {
+fn pipe_closed_from_the_start_ends_the_program_quietly() {
     own_namespace!();
     for words in [&["-an"][..], &["-e"], &["-s"], &["-r"], &["--help"], &["--version"]] {
         let mut command = Command::new("sh");
@@ -67,7 +67,7 @@ fn a_pipe_closed_from_the_start_ends_it_quietly() {
 }
 
 #[test]
-fn a_full_disk_is_a_failure_with_its_reason() {
+fn full_disk_is_a_failure_with_its_reason() {
     own_namespace!();
     let _load = actors::connections(5).unwrap();
     for words in [
@@ -94,7 +94,7 @@ fn a_full_disk_is_a_failure_with_its_reason() {
 }
 
 #[test]
-fn a_closed_stdout_is_no_panic() {
+fn closed_stdout_causes_no_panic() {
     own_namespace!();
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" -an >&-"]).arg(netstat().path());
@@ -102,7 +102,7 @@ fn a_closed_stdout_is_no_panic() {
 }
 
 #[test]
-fn without_proc_the_list_is_whole_and_owners_are_unknown() {
+fn list_without_proc_is_whole_with_unknown_owners() {
     own_namespace!();
     let made = AllStates::make(Family::V4).unwrap();
     let told = oracle::rows(&oracle::proc_net());
@@ -128,7 +128,7 @@ fn without_proc_the_list_is_whole_and_owners_are_unknown() {
 }
 
 #[test]
-fn without_proc_counters_fail_with_the_reason() {
+fn counters_without_proc_fail_with_the_reason() {
     own_namespace!();
     let blind = trouble::without_proc(&netstat());
     let outcome = blind.run(["-s"]);
@@ -139,7 +139,7 @@ fn without_proc_counters_fail_with_the_reason() {
 }
 
 #[test]
-fn hidden_processes_are_said_to_be_hidden_not_guessed() {
+fn owners_with_hidepid_are_said_to_be_hidden_not_guessed() {
     own_namespace!(Needs::PROCESSES);
     let mine = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpListener::bind("127.0.0.2:0").unwrap();
@@ -197,7 +197,7 @@ fn record_without_proc_records_and_says_what_is_unknown() {
 }
 
 #[test]
-fn without_ipv6_the_rest_is_there() {
+fn list_and_tables_without_ipv6_are_otherwise_whole() {
     own_namespace!();
     for what in ["all", "default", "lo"] {
         std::fs::write(format!("/proc/sys/net/ipv6/conf/{what}/disable_ipv6"), "1").unwrap();
@@ -215,7 +215,7 @@ fn without_ipv6_the_rest_is_there() {
 }
 
 #[test]
-fn with_netlink_refused_the_same_rows_come_from_proc() {
+fn list_with_netlink_refused_has_the_same_rows_from_proc() {
     own_namespace!();
     let _v4 = AllStates::make(Family::V4).unwrap();
     let _v6 = AllStates::make(Family::V6).unwrap();
@@ -242,7 +242,7 @@ fn with_netlink_refused_the_same_rows_come_from_proc() {
 }
 
 #[test]
-fn with_neither_netlink_nor_proc_it_fails_with_the_reason() {
+fn list_without_netlink_and_proc_fails_with_the_reason() {
     own_namespace!();
     let blind = trouble::without_proc(&netstat());
     let Some(outcome) = trouble::without_netlink(|| blind.run(["-an"])) else {
@@ -271,7 +271,7 @@ fn routes_with_netlink_refused_fail_with_the_reason() {
 }
 
 #[test]
-fn processes_that_come_and_go_are_no_trouble() {
+fn list_while_processes_come_and_go_stays_right() {
     own_namespace!(Needs::PROCESSES);
     let _load = actors::connections(20).unwrap();
     let listener = TcpListener::bind("127.0.0.9:0").unwrap();
@@ -298,7 +298,7 @@ fn processes_that_come_and_go_are_no_trouble() {
 }
 
 #[test]
-fn few_descriptors_are_enough() {
+fn list_with_few_file_descriptors_is_whole() {
     own_namespace!();
     let _load = actors::connections(20).unwrap();
     let bounded = netstat().behind(["sh", "-c", "ulimit -n 16 && exec \"$@\"", "sh"]);
@@ -308,7 +308,7 @@ fn few_descriptors_are_enough() {
 }
 
 #[test]
-fn bound_ports_are_listed_where_the_kernel_can() {
+fn bound_ports_of_tcp_are_listed_or_said_to_be_missing() {
     own_namespace!();
     let made = AllStates::make(Family::V6).unwrap();
     let outcome = netstat().run(["-nq", "-p", "tcpv6"]);

@@ -117,7 +117,7 @@ fn command(computer: &mut Replay, words: &str) -> Run {
 }
 
 #[test]
-fn a_list_is_sorted_and_shows_a_repeated_socket_once() {
+fn list_is_sorted_and_shows_a_repeated_socket_once() {
     let run = command(&mut computer(), "-ano");
     let rows: Vec<&str> = run.out.lines().skip(4).collect();
     assert_eq!(
@@ -147,7 +147,7 @@ fn forbidden_program_is_reported_although_pid_is_known() {
 }
 
 #[test]
-fn notes_are_said_once_however_often_a_list_repeats() {
+fn notes_of_a_repeated_list_are_printed_once() {
     let mut computer = computer();
     let mut more = computer.sockets[0].clone();
     more.sockets.push(socket(443, 50_001, State::TimeWait, 0, 4));
@@ -160,7 +160,7 @@ fn notes_are_said_once_however_often_a_list_repeats() {
 }
 
 #[test]
-fn a_table_that_cannot_be_read_makes_the_run_incomplete_and_no_heading() {
+fn table_that_cannot_be_read_has_no_heading_and_run_is_incomplete() {
     let mut computer = computer();
     computer.sockets[0] = SocketList {
         failed: true,
@@ -178,7 +178,7 @@ fn a_table_that_cannot_be_read_makes_the_run_incomplete_and_no_heading() {
 }
 
 #[test]
-fn parts_stand_in_the_classic_order() {
+fn parts_are_printed_in_the_classic_order() {
     let run = command(&mut computer(), "-a -n -r -s -e");
     let places: Vec<_> = [
         "Interface Statistics",

@@ -89,7 +89,7 @@ fn invalid_utf8_is_shown_escaped() {
 }
 
 #[test]
-fn all_ways_to_write_a_question_give_the_same_answer() {
+fn switches_in_every_spelling_give_the_same_answer() {
     own_namespace!();
     let _tcp = (
         TcpListener::bind("127.0.0.1:80").unwrap(),
@@ -129,7 +129,7 @@ fn all_ways_to_write_a_question_give_the_same_answer() {
 }
 
 #[test]
-fn tcp_means_ipv4_as_it_always_did() {
+fn protocol_tcp_means_ipv4_only() {
     own_namespace!();
     let _tcp = (
         TcpListener::bind("127.0.0.1:80").unwrap(),
@@ -142,7 +142,7 @@ fn tcp_means_ipv4_as_it_always_did() {
 }
 
 #[test]
-fn help_and_version_are_data_on_stdout() {
+fn help_and_version_are_printed_to_stdout() {
     for words in [&["--help"][..], &["-h"], &["-?"], &["/?"], &["-an", "--help"]] {
         let outcome = run(words);
         let text = outcome.success();

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn line_of_a_script_names_it_and_a_short_life() {
+    fn followed_line_of_a_script_names_it_and_its_duration() {
         let facts = NewProcess {
             path: Some(b"/usr/bin/python3.11".to_vec()),
             script: Some(b"/srv/app/srv.py".to_vec()),

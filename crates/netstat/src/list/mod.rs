@@ -628,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_narrows_what_is_asked_of_the_system() {
+    fn filter_narrows_the_query_to_the_system() {
         for (words, kinds, states, ports) in [
             ("-an --port 443", "t4 t6 u4 u6", 11, "443"),
             ("-n --port 443", "t4 t6", 10, "443"),
@@ -660,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn prints_do_not_drift_and_leave_out_what_was_overrun() {
+    fn ticker_does_not_drift_and_skips_overrun_prints() {
         let mut ticker = Ticker::new(Some(Duration::from_secs(2)));
         let start = ticker.next;
         let at = |tenths: u64| start + Duration::from_millis(tenths * 100);

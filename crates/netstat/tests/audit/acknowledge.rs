@@ -102,7 +102,7 @@ fn acknowledged_finding_is_counted_and_comes_back_with_another_program() {
 }
 
 #[test]
-fn only_what_was_not_there_at_the_last_run_is_new() {
+fn audit_new_reports_only_findings_absent_at_last_run() {
     own_namespace!(Needs::PROCESSES);
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
     let home = tempfile::tempdir().unwrap();

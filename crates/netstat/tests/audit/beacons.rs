@@ -116,7 +116,7 @@ fn beacon_is_judged_by_rhythm_and_kind() {
 }
 
 #[test]
-fn calls_by_the_clock_stand_out() {
+fn program_calling_at_regular_times_is_reported_as_beacon() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let store = |name: &str| directory.path().join(name);

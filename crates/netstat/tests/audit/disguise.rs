@@ -7,7 +7,7 @@ use netstat_testkit::{Needs, own_namespace};
 use crate::kit::{Running, dpkg, open, program, quick, severities, sleep, sleep_at};
 
 #[test]
-fn a_thread_of_the_kernel_that_is_none() {
+fn program_disguised_as_kernel_thread_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let running = Running::with(sleep().arg0("[kworker/0:1-events]"), open());
     let plain = Running::with(&mut sleep(), open());

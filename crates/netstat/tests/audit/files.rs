@@ -11,7 +11,7 @@ use netstat_testkit::{Needs, own_namespace};
 use crate::kit::{self, Running, audit, dpkg, entry, open, pair, program, quick, severities, sleep, sleep_at};
 
 #[test]
-fn a_program_whose_file_was_removed_or_replaced() {
+fn program_whose_file_was_removed_or_replaced_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -36,7 +36,7 @@ fn a_program_whose_file_was_removed_or_replaced() {
 }
 
 #[test]
-fn a_program_in_memory() {
+fn program_run_from_memory_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let file = rustix::fs::memfd_create("update", rustix::fs::MemfdFlags::empty()).unwrap();
     let mut file = fs::File::from(file);
@@ -53,7 +53,7 @@ fn a_program_in_memory() {
 }
 
 #[test]
-fn a_program_where_none_belongs() {
+fn program_in_an_odd_place_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
     let hidden = tempfile::Builder::new().prefix(".x").tempdir_in("/var/tmp").unwrap();
@@ -70,7 +70,7 @@ fn a_program_where_none_belongs() {
 }
 
 #[test]
-fn a_program_of_no_package() {
+fn program_of_no_package_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -97,7 +97,7 @@ fn cover(path: &Path, with: &Path) {
 }
 
 #[test]
-fn a_program_that_differs_from_its_package() {
+fn program_that_differs_from_its_package_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -143,7 +143,7 @@ fn private_root(root: &Path, md5: &str) {
 }
 
 #[test]
-fn a_private_root_is_asked_for_its_own_packages() {
+fn program_in_a_private_root_is_compared_with_packages_of_that_root() {
     own_namespace!(Needs::PROCESSES);
     if !kit::have("busybox") || !kit::have("md5sum") || !is_static(&program("busybox")) {
         return;
@@ -203,7 +203,7 @@ fn is_static(path: &Path) -> bool {
 }
 
 #[test]
-fn a_program_that_others_may_change() {
+fn program_that_others_may_change_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("server");
@@ -217,7 +217,7 @@ fn a_program_that_others_may_change() {
 }
 
 #[test]
-fn program_in_a_table_of_cron_is_reported_with_the_line() {
+fn program_in_a_crontab_is_reported_with_its_line() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let server = directory.path().join("server");

@@ -7,7 +7,7 @@ use netstat_testkit::{Needs, own_namespace};
 use crate::kit::{audit, netstat, of_host, quick};
 
 #[test]
-fn views_that_agree_are_no_finding() {
+fn socket_views_that_agree_are_no_finding() {
     own_namespace!(Needs::PROCESSES);
     let _listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let _udp = UdpSocket::bind("[::]:0").unwrap();
@@ -18,7 +18,7 @@ fn views_that_agree_are_no_finding() {
 }
 
 #[test]
-fn a_socket_that_one_view_hides() {
+fn socket_hidden_from_one_view_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let hidden = TcpListener::bind("0.0.0.0:31337").unwrap();
     let _shown = TcpListener::bind("0.0.0.0:8080").unwrap();
@@ -44,7 +44,7 @@ fn a_socket_that_one_view_hides() {
 }
 
 #[test]
-fn ports_that_are_taken_and_listed_are_no_finding() {
+fn port_probe_of_listed_ports_is_no_finding() {
     own_namespace!(Needs::PROCESSES);
     let _listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let _udp = UdpSocket::bind("[::]:0").unwrap();

@@ -21,7 +21,7 @@ fn library() -> PathBuf {
 }
 
 #[test]
-fn a_library_loaded_from_outside() {
+fn library_preloaded_from_outside_packages_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -83,7 +83,7 @@ fn a_library_in_every_program() {
 }
 
 #[test]
-fn a_program_that_another_traces() {
+fn program_traced_by_another_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !have("strace") {
         return;

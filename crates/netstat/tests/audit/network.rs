@@ -16,7 +16,7 @@ fn special(family: AddressFamily, kind: SocketType, protocol: u32) -> std::os::f
 }
 
 #[test]
-fn programs_that_take_packets() {
+fn programs_that_capture_packets_are_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -61,7 +61,7 @@ fn an_interface_that_hears_everything() {
 }
 
 #[test]
-fn a_well_known_port_served_by_another() {
+fn well_known_port_served_by_another_program_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !dpkg() {
         return;
@@ -84,7 +84,7 @@ fn a_well_known_port_served_by_another() {
 }
 
 #[test]
-fn a_database_that_is_open_to_everyone() {
+fn database_open_to_everyone_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let redis = |address: &str, name: &str| {
@@ -128,7 +128,7 @@ fn a_root_listener_without_a_unit() {
 }
 
 #[test]
-fn addresses_on_a_block_list() {
+fn connections_to_addresses_on_a_block_list_are_reported() {
     own_namespace!(Needs::PROCESSES);
     let public = public_address();
     let directory = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ fn addresses_on_a_block_list() {
 }
 
 #[test]
-fn a_connection_that_has_ended_stays_known() {
+fn connection_to_block_list_is_reported_after_it_ended() {
     own_namespace!(Needs::PROCESSES);
     let public = public_address();
     let directory = tempfile::tempdir().unwrap();

@@ -63,7 +63,7 @@ fn audit(computer: &mut Replay, words: &[&str]) -> (String, Outcome) {
 }
 
 #[test]
-fn a_socket_that_nobody_holds() {
+fn socket_without_holder_is_reported_unless_it_has_a_reason() {
     let (text, outcome) = audit(&mut computer(NoOwner::Hidden), &["--fail-on", "high"]);
     assert!(
         text.contains("HIGH  nobody holds TCP 0.0.0.0:31337 LISTENING"),
@@ -79,7 +79,7 @@ fn a_socket_that_nobody_holds() {
 }
 
 #[test]
-fn a_port_that_nobody_lists() {
+fn port_taken_but_not_listed_is_reported_by_the_probe() {
     let mut computer = computer(NoOwner::Kernel);
     // The listed port is taken, too, as it should be.
     computer.taken_ports = vec![(Protocol::Tcp, false, 31_337), (Protocol::Udp, true, 5_000)];

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::kit::{Running, findings, have, pair, program, public_address, quick, severities};
 
 #[test]
-fn a_shell_with_a_connection_as_its_input_and_output() {
+fn shell_with_a_connection_as_input_and_output_is_reported() {
     own_namespace!(Needs::PROCESSES);
     let public = public_address();
     let shell = |address: &str| {
@@ -60,7 +60,7 @@ fn relayed(script: &str, interpreter: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_shell_behind_a_fifo() {
+fn shell_behind_a_fifo_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if !have("ncat") || !have("mkfifo") || fs::canonicalize("/usr/bin/bash").is_err() {
         return;
@@ -72,7 +72,7 @@ fn a_shell_behind_a_fifo() {
 }
 
 #[test]
-fn a_shell_behind_a_terminal() {
+fn shell_behind_a_terminal_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if fs::metadata("/usr/bin/python3").is_err() && !have("python3") {
         return;
@@ -92,7 +92,7 @@ fn a_shell_behind_a_terminal() {
 }
 
 #[test]
-fn a_shell_behind_a_pair_of_sockets() {
+fn shell_behind_a_socket_pair_is_reported() {
     own_namespace!(Needs::PROCESSES);
     if fs::metadata("/usr/bin/python3").is_err() && !have("python3") {
         return;
@@ -112,7 +112,7 @@ fn a_shell_behind_a_pair_of_sockets() {
 }
 
 #[test]
-fn a_script_read_from_a_pipe_goes_one_way() {
+fn relay_of_a_script_to_a_shell_one_way_is_no_finding() {
     own_namespace!(Needs::PROCESSES);
     let (one, _other) = pair("127.0.0.1");
     let (reader, writer) = std::io::pipe().unwrap();

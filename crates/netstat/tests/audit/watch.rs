@@ -121,7 +121,7 @@ fn new_finding_is_printed_once_and_given_to_the_program() {
 }
 
 #[test]
-fn recorder_prints_findings_too() {
+fn record_with_audit_prints_findings() {
     own_namespace!(Needs::PROCESSES);
     let home = tempfile::tempdir().unwrap();
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -135,7 +135,7 @@ fn recorder_prints_findings_too() {
 }
 
 #[test]
-fn alerts_without_a_watch_are_refused() {
+fn alert_options_without_watch_are_refused() {
     for words in [
         &["audit", "--exec", "/bin/true"][..],
         &["record", "--journald"],

@@ -9,7 +9,7 @@ use netstat_testkit::{Needs, own_namespace};
 use crate::kit::{Running, audit, netstat, open, sleep, sleep_at};
 
 #[test]
-fn the_exit_status_serves_in_scripts() {
+fn audit_exit_status_follows_fail_on() {
     own_namespace!(Needs::PROCESSES);
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
     let status = |words: &[&str]| {
@@ -29,7 +29,7 @@ fn the_exit_status_serves_in_scripts() {
 }
 
 #[test]
-fn the_text_says_what_how_and_what_not() {
+fn audit_text_explains_each_finding_and_what_was_not_examined() {
     own_namespace!(Needs::PROCESSES);
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = shared.path().join("x");
@@ -59,7 +59,7 @@ fn the_text_says_what_how_and_what_not() {
 }
 
 #[test]
-fn the_document_follows_its_schema() {
+fn audit_document_follows_its_schema() {
     own_namespace!(Needs::PROCESSES);
     let running = Running::with(&mut sleep(), open());
     let shared = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -78,7 +78,7 @@ fn the_document_follows_its_schema() {
 }
 
 #[test]
-fn names_cannot_drive_the_terminal() {
+fn audit_text_escapes_hostile_names() {
     own_namespace!(Needs::PROCESSES);
     let name = OsString::from_vec(b"a\n\x1b[31mb\xff\xe2\x80\xae".to_vec());
     let _holder = Actor::named(name).hold(open());
@@ -89,7 +89,7 @@ fn names_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn ordinary_user_sees_what_is_missing() {
+fn audit_by_an_ordinary_user_says_what_is_missing() {
     own_namespace!(Needs::PROCESSES);
     let running = Running::with(&mut sleep(), open());
     let outcome = netstat().unprivileged().run(["audit", "--no-digests"]);
@@ -103,7 +103,7 @@ fn ordinary_user_sees_what_is_missing() {
 }
 
 #[test]
-fn rules_are_listed_and_explained() {
+fn audit_rules_are_listed_and_explained() {
     let list = netstat().run(["audit", "--rules"]);
     let names: Vec<&str> = list
         .success()
@@ -126,7 +126,7 @@ fn rules_are_listed_and_explained() {
 }
 
 #[test]
-fn wrong_words_are_named() {
+fn audit_wrong_arguments_are_refused_by_name() {
     for (words, told) in [
         (&["audit", "--min", "urgent"][..], "urgent"),
         (&["audit", "--explain", "deleted-programme"], "deleted-program"),

@@ -784,7 +784,7 @@ fn grafana_dashboard_every_query_is_answered() {
 }
 
 #[test]
-fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
+fn exports_are_equal_from_both_stores_and_parquet_is_from_engine() {
     let Some(engine) = Engine::with_tables() else { return };
     let now = millis(SystemTime::now());
     let file = record(&engine, "mill", |writer| {

@@ -80,7 +80,7 @@ fn steady(text: &str) -> Value {
 }
 
 #[test]
-fn serve_about_a_fleet_gives_the_documents_of_the_commands_for_all_hosts() {
+fn serve_about_a_fleet_gives_documents_of_commands_for_all_hosts() {
     let Some(engine) = Engine::with_tables() else { return };
     let now = millis(SystemTime::now());
     for host in ["mill", "forge", "kiln"] {

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_read_in_every_usual_form() {
+    fn endpoint_is_read_in_every_usual_form() {
         for (word, expected) in [
             ("127.0.0.1:80", "127.0.0.1:80"),
             ("[::1]:80", "[::1]:80"),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_have_the_port_of_their_scheme() {
+    fn url_without_port_has_the_port_of_its_scheme() {
         for (word, expected) in [
             ("http://localhost:3000", "localhost:3000"),
             ("https://example.org", "example.org:443"),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_programs_are_read() {
+    fn pasted_lines_of_other_programs_are_read() {
         let local = |line: &str| {
             let pasted = pasted(line).unwrap_or_else(|| panic!("{line}"));
             let remote = pasted.remote.map(|end| end.to_string());
@@ -437,14 +437,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_words_never_panic(word in "\\PC{0,60}") {
+        fn endpoint_parsers_never_panic_on_arbitrary_words(word in "\\PC{0,60}") {
             let _ = endpoint(&word);
             let _ = url(&word);
             let _ = pasted(&word);
         }
 
         #[test]
-        fn what_is_printed_is_read_again(address: IpAddr, zone in proptest::option::of("[a-z][a-z0-9]{0,8}"), port in 1u16..) {
+        fn printed_endpoint_is_read_back_as_the_same(address: IpAddr, zone in proptest::option::of("[a-z][a-z0-9]{0,8}"), port in 1u16..) {
             let end = Endpoint { host: Host::Address(address.to_canonical()), zone, port };
             prop_assert_eq!(endpoint(&end.to_string()), Some(end));
         }

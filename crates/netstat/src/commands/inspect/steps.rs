@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_comes_before_destruction() {
+    fn steps_collect_evidence_before_anything_is_ended() {
         let mut facts = ProcessFacts::bare(5356, 1, Why::NotAsked);
         facts.components = Fact::Known(vec![Component::Unit {
             name: b"odd name.service".to_vec(),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_ended_in_its_own_way() {
+    fn step_to_end_a_process_fits_its_unit_or_container() {
         let unit = |name: &str, manager| Component::Unit {
             name: name.into(),
             manager,
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_process_only_the_connection_is_left() {
+    fn steps_without_a_process_end_only_the_connection() {
         let socket = socket("2001:db8::1", "::1");
         let about = About {
             process: None,
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn more_rights_are_proposed_where_they_help() {
+    fn steps_propose_sudo_only_where_it_helps() {
         let socket = socket("127.0.0.1", "127.0.0.1");
         let about = About {
             process: None,

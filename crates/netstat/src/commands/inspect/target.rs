@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_distinguished() {
+    fn target_words_are_parsed_into_their_kinds() {
         let address: IpAddr = "203.0.113.7".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
         let at = |address, port| Endpoint {
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_dotted_name_or_one_given_as_host_is_looked_up() {
+    fn target_is_looked_up_only_if_dotted_or_given_as_host() {
         assert_eq!(read("example.org").host(), Some("example.org"));
         assert_eq!(read("localhost").host(), Some("localhost"));
         assert_eq!(read("host:printer").host(), Some("printer"));
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_found_by_either_side() {
+    fn target_port_or_address_finds_sockets_by_either_side() {
         let connection = socket(Protocol::Tcp, ("192.0.2.1", 2078), ("203.0.113.7", 80));
         let mapped = socket(Protocol::Tcp, ("::ffff:192.0.2.1", 2078), ("::ffff:203.0.113.7", 80));
         let listener = socket(Protocol::Udp, ("0.0.0.0", 80), ("0.0.0.0", 0));
@@ -559,7 +559,7 @@ mod tests {
         }
 
         #[test]
-        fn likely_words_are_read_or_refused(word in r"((tcp|udp|pid|unit|host|program)?:?)?[0-9a-f.:/\[\]*>,-]{0,20}") {
+        fn target_parser_never_panics_on_likely_words(word in r"((tcp|udp|pid|unit|host|program)?:?)?[0-9a-f.:/\[\]*>,-]{0,20}") {
             let _ = word.parse::<Target>();
         }
     }

@@ -200,7 +200,7 @@ mod tests {
     use netstat_monitor::companion::subjects;
 
     #[test]
-    fn only_new_processes_are_examined_unless_all_are_wanted() {
+    fn cards_examine_only_new_processes_unless_all_are_wanted() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // Wine knows the owner of a socket only after the first option has been set.
         listener.set_ttl(64).unwrap();

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_read_back_as_they_are() {
+    fn record_limits_are_read_back_as_printed() {
         for (words, limits) in [
             (&["record"][..], "--keep 2592000s --max-size 2GB"),
             (

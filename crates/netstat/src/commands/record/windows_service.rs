@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_read_back_and_known_as_ours() {
+    fn service_arguments_are_read_back_and_known_as_ours() {
         let args = RecordArgs::try_parse_from(["record", "--install-service", "--keep", "7d"]).unwrap();
         let arguments = arguments(&args);
         let again = RecordArgs::try_parse_from(&arguments).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn installation_program_is_quoted() {
+    fn installation_quotes_program_path_with_blanks() {
         let plan = installation(Path::new("C:\\Program Files\\netstat-rs.exe"), &["record".to_owned()]).unwrap();
         assert!(
             plan.contains("\n    \"C:\\Program Files\\netstat-rs.exe\" record\n"),

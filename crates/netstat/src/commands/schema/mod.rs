@@ -139,7 +139,7 @@ mod tests {
     /// Checks that the published files are what the program generates:
     /// `netstat schema NAME > docs/schema/netstat.NAME.json`.
     #[test]
-    fn the_published_schemas_are_these() {
+    fn published_schemas_are_those_of_the_program() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema");
         for schema in SCHEMAS {
             let path = format!("{directory}/netstat.{}.json", schema.name);
