@@ -1,42 +1,82 @@
 //! Takes away what a program relies on: netlink, `/proc`, the visibility of other users' processes.
 
-use std::collections::BTreeMap;
 use std::process::Child;
 
 use rustix::process::{Pid, Signal};
-use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
 
 use crate::Netstat;
 use crate::namespace;
 
-/// `AF_NETLINK` (`linux/socket.h`).
-const AF_NETLINK: u64 = 16;
-/// "Operation not permitted" (`asm-generic/errno-base.h`).
-const EPERM: u32 = 1;
+/// The filters of system calls (seccomp(2)), for the calling thread and what it starts.
+#[cfg(target_endian = "little")]
+mod filters {
+    use std::collections::BTreeMap;
 
-/// Runs `body`, and every program that it starts, where netlink sockets are refused with EPERM, as in a sandbox. `None`
-/// if the kernel has no seccomp, which is reported as a skip.
-pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
-    let confined = || -> Result<(), String> {
+    use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+
+    /// `AF_NETLINK` (`linux/socket.h`).
+    const AF_NETLINK: u64 = 16;
+    /// "Operation not permitted" (`asm-generic/errno-base.h`).
+    const EPERM: u32 = 1;
+
+    /// The system calls that read files, directories or the network of the machine, in the table of x86-64: open, stat,
+    /// lstat, socket, connect, execve, getdents, readlink, getdents64, openat, newfstatat, readlinkat, statx, openat2.
+    const LOOKING_X86_64: [i64; 14] = [2, 4, 6, 41, 42, 59, 78, 89, 217, 257, 262, 267, 332, 437];
+    /// The same system calls in the generic table: openat, getdents64, readlinkat, newfstatat, socket, connect, execve,
+    /// statx, openat2.
+    const LOOKING_GENERIC: [i64; 9] = [56, 61, 78, 79, 198, 203, 221, 291, 437];
+
+    /// Refuses netlink sockets with EPERM.
+    pub(super) fn refuse_netlink() -> Result<(), String> {
         // `socket` in the system call tables of x86-64 and of all architectures with the generic table.
         let socket = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
         let netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_NETLINK);
         let rule = netlink
             .and_then(|netlink| SeccompRule::new(vec![netlink]))
             .map_err(|error| error.to_string())?;
-        let filter = SeccompFilter::new(
-            BTreeMap::from([(socket, vec![rule])]),
-            SeccompAction::Allow,
-            SeccompAction::Errno(EPERM),
-            std::env::consts::ARCH
-                .try_into()
-                .map_err(|error| format!("{error:?}"))?,
-        );
+        apply(BTreeMap::from([(socket, vec![rule])]), SeccompAction::Errno(EPERM))
+    }
+
+    /// Ends the process at a system call that reads files, directories or the network of the machine.
+    pub(super) fn end_at_looking() -> Result<(), String> {
+        let calls = match cfg!(target_arch = "x86_64") {
+            true => &LOOKING_X86_64[..],
+            false => &LOOKING_GENERIC[..],
+        };
+        apply(
+            calls.iter().map(|call| (*call, Vec::new())).collect(),
+            SeccompAction::KillProcess,
+        )
+    }
+
+    fn apply(rules: BTreeMap<i64, Vec<SeccompRule>>, action: SeccompAction) -> Result<(), String> {
+        let processor = std::env::consts::ARCH
+            .try_into()
+            .map_err(|error| format!("{error:?}"))?;
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, processor);
         let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
-        // Applies to this thread and what it starts.
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())
-    };
-    let work = move || confined().map(|()| body());
+    }
+}
+
+/// The library that makes the filters knows no big-endian processors.
+#[cfg(target_endian = "big")]
+mod filters {
+    const WHY: &str = "no seccomp filter for this processor is known";
+
+    pub(super) fn refuse_netlink() -> Result<(), String> {
+        Err(WHY.to_owned())
+    }
+
+    pub(super) fn end_at_looking() -> Result<(), String> {
+        Err(WHY.to_owned())
+    }
+}
+
+/// Runs `body`, and every program that it starts, where netlink sockets are refused with EPERM, as in a sandbox. `None`
+/// if the kernel has no seccomp, which is reported as a skip.
+pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
+    let work = move || filters::refuse_netlink().map(|()| body());
     let result = std::thread::scope(|scope| scope.spawn(work).join());
     match result {
         Ok(Ok(value)) => Some(value),
@@ -48,34 +88,11 @@ pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     }
 }
 
-/// The system calls that read files, directories or the network of the machine, in the table of x86-64: open, stat,
-/// lstat, socket, connect, execve, getdents, readlink, getdents64, openat, newfstatat, readlinkat, statx, openat2.
-const LOOKING_X86_64: [i64; 14] = [2, 4, 6, 41, 42, 59, 78, 89, 217, 257, 262, 267, 332, 437];
-/// The same system calls in the generic table: openat, getdents64, readlinkat, newfstatat, socket, connect, execve,
-/// statx, openat2.
-const LOOKING_GENERIC: [i64; 9] = [56, 61, 78, 79, 198, 203, 221, 291, 437];
-
 /// Runs `body` in a thread in which every system call that reads files or the network of the machine ends the whole
 /// process with SIGSYS. This is meant for a child process, whose exit status tells what happened. `None` if the kernel
 /// has no seccomp.
 pub fn blind<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
-    let calls = match cfg!(target_arch = "x86_64") {
-        true => &LOOKING_X86_64[..],
-        false => &LOOKING_GENERIC[..],
-    };
-    let confined = || -> Result<(), String> {
-        let filter = SeccompFilter::new(
-            calls.iter().map(|call| (*call, Vec::new())).collect(),
-            SeccompAction::Allow,
-            SeccompAction::KillProcess,
-            std::env::consts::ARCH
-                .try_into()
-                .map_err(|error| format!("{error:?}"))?,
-        );
-        let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
-        seccompiler::apply_filter(&program).map_err(|error| error.to_string())
-    };
-    let work = move || confined().map(|()| body());
+    let work = move || filters::end_at_looking().map(|()| body());
     match std::thread::scope(|scope| scope.spawn(work).join()) {
         Ok(Ok(value)) => Some(value),
         Ok(Err(reason)) => {
