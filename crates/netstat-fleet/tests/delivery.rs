@@ -1,6 +1,7 @@
 //! Nothing that a record has is lost or counted twice on its way to a real ClickHouse, whatever is killed meanwhile.
 //!
 //! `NETSTAT_FLEET_ENGINE` is the command that runs an engine; it is given a folder and a port (`.ci/fleet` sets it).
+#![cfg(target_os = "linux")]
 
 mod kit;
 

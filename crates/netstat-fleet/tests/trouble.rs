@@ -1,6 +1,7 @@
 //! An engine in trouble, and one that does not answer whole: nothing that a record has is lost, and the reason is said in one sentence.
 //!
 //! `NETSTAT_FLEET_ENGINE` is the command that runs an engine; it is given a folder and a port (`.ci/fleet` sets it).
+#![cfg(target_os = "linux")]
 
 mod kit;
 

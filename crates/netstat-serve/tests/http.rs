@@ -1,4 +1,5 @@
 //! Tests a server on loopback with well-behaved and malicious clients.
+#![cfg(target_os = "linux")]
 
 mod kit;
 

@@ -1,4 +1,5 @@
 //! Tests TLS and the users of a web configuration over real connections.
+#![cfg(target_os = "linux")]
 
 mod kit;
 
