@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offsets_of_the_kernel_stand_in_the_program() {
+    fn fit_puts_offsets_of_kernel_into_program() {
         let program = fit(&kernel(None, &[168])).unwrap();
         assert_eq!(program.license, b"Dual MIT/GPL\0");
         let mut found = loads(&program);
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_lacks_is_named() {
+    fn fit_missing_type_or_field_is_error_that_names_it() {
         let missing = |result: Result<Program<'_>, ObjectError>| result.unwrap_err().to_string();
         assert_eq!(
             missing(fit(&kernel(Some(("i_number", 2)), &[8]))),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_width_or_in_two_places_is_refused() {
+    fn fit_field_of_other_width_or_in_two_places_is_refused() {
         assert_eq!(
             fit(&kernel(Some(("i_ino", 1)), &[8])).unwrap_err(),
             ObjectError::OtherSize("inode.i_ino".to_owned())
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_fits_no_instruction_is_refused() {
+    fn fit_offset_too_large_for_instruction_is_refused() {
         assert!(matches!(fit(&kernel(None, &[40_000])), Err(ObjectError::Malformed(_))));
     }
 

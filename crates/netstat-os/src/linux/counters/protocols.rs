@@ -255,7 +255,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn every_block_is_filled_from_its_file() {
+    fn protocol_blocks_are_filled_from_their_files() {
         let proc = proc(&[("snmp", SNMP), ("netstat", NETSTAT), ("snmp6", SNMP6)]);
         let (s, limits) = protocol_statistics(
             proc.path(),
@@ -292,7 +292,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn message_types_that_were_never_seen_are_zero() {
+    fn icmp_message_types_never_seen_are_zero() {
         let proc = proc(&[("snmp", SNMP), ("snmp6", SNMP6)]);
         let (s, _) = protocol_statistics(proc.path(), Wanted::default());
         assert_eq!(received(&s, Block::Icmpv4, "router_advertisements"), Fact::Known(2));
@@ -303,7 +303,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn both_versions_of_mld_reports_count() {
+    fn mld_reports_of_both_versions_are_counted() {
         let proc = proc(&[("snmp", SNMP), ("snmp6", SNMP6)]);
         let (s, _) = protocol_statistics(proc.path(), Wanted::default());
         assert_eq!(received(&s, Block::Icmpv6, "mld_reports"), Fact::Known(5));
@@ -311,7 +311,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn without_ipv6_its_blocks_are_unknown_and_it_is_said() {
+    fn protocols_without_ipv6_have_unknown_blocks_and_a_limit() {
         let proc = proc(&[("snmp", SNMP)]);
         let (s, limits) = protocol_statistics(proc.path(), Wanted::default());
         assert_eq!(limits.len(), 1, "{limits:?}");
@@ -325,7 +325,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn without_proc_everything_is_unknown_and_the_remedy_is_named() {
+    fn protocols_without_proc_are_unknown_and_remedy_is_named() {
         let nowhere = tempfile::tempdir().unwrap();
         let (s, limits) = protocol_statistics(
             nowhere.path(),
@@ -353,7 +353,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn a_damaged_file_loses_only_what_is_damaged() {
+    fn protocols_with_damaged_file_lose_only_damaged_values() {
         let proc = proc(&[
             ("snmp", "Udp: InDatagrams NoPorts\nUdp: 5 ?\nTcp: InSegs\n"),
             ("snmp6", ""),
@@ -377,7 +377,7 @@ Udp6NoPorts 11
     }
 
     #[test]
-    fn only_what_is_asked_for_is_read() {
+    fn protocol_blocks_not_asked_for_are_not_read() {
         // The other files do not exist, and no limit is reported.
         let proc = proc(&[("snmp6", SNMP6)]);
         let wanted = Wanted {

@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_host_has_a_loopback() {
+    fn interfaces_of_this_host_include_loopback() {
         let interfaces = interfaces().unwrap();
         let loopback = interfaces.rows.last().unwrap();
         assert!(loopback.is_loopback() && loopback.name == b"lo", "{loopback:?}");
@@ -378,14 +378,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_routes_is_empty() {
+    fn routes_of_unused_table_are_empty() {
         // No sane setup uses this number.
         let [v4, v6] = routes(TableSelection::One(0xfffe_dcba)).unwrap();
         assert_eq!((v4.rows, v6.rows), (Vec::new(), Vec::new()));
     }
 
     #[test]
-    fn a_refused_socket_leaves_reasons() {
+    fn part_with_refused_socket_is_not_permitted_with_limit() {
         let errno = rustix::io::Errno::PERM;
         let error = NetlinkError::opening(errno);
         let mut limits = Vec::new();

@@ -144,7 +144,7 @@ fn family_of(address: &str) -> Family {
 
 /// A kernel that does not know an operation returns EINVAL, as this one does for an operation that no kernel knows.
 #[test]
-fn a_program_that_the_kernel_refuses_is_done_without() {
+fn program_refused_by_kernel_falls_back_to_whole_list() {
     let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
     let ask = SocketAsk {
         tcp4: true,
