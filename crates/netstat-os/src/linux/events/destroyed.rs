@@ -120,9 +120,14 @@ pub(super) fn events(mut rest: &[u8], at: Moment, visit: &mut dyn FnMut(Event)) 
 }
 
 /// A number of at most 8 bytes in the machine's order.
-fn number(bytes: &[u8]) -> u64 {
+pub(super) fn number(bytes: &[u8]) -> u64 {
     let mut long = [0; 8];
-    long[..bytes.len()].copy_from_slice(bytes);
+    let from = if cfg!(target_endian = "little") {
+        0
+    } else {
+        8 - bytes.len()
+    };
+    long[from..from + bytes.len()].copy_from_slice(bytes);
     u64::from_ne_bytes(long)
 }
 

@@ -113,12 +113,7 @@ impl Format {
             let (at, size) = self.places[field];
             &fields[at..at + size]
         };
-        let number = |field: usize| {
-            let mut long = [0; 8];
-            let bytes = bytes(field);
-            long[..bytes.len()].copy_from_slice(bytes);
-            u64::from_ne_bytes(long)
-        };
+        let number = |field: usize| super::destroyed::number(bytes(field));
         if number(6) != IPPROTO_TCP {
             return None;
         }
