@@ -28,6 +28,7 @@ pub(super) fn all(source: &mut impl Source) -> Vec<Check> {
     checks.push(routes(source));
     checks.push(disk_list(source));
     checks.push(connection_bytes(source));
+    checks.push(trace(source));
     let up = source.since_boot();
     let status = if up > Duration::ZERO {
         CheckStatus::Good
@@ -49,6 +50,28 @@ fn elevation(source: &impl Source) -> Check {
         false => Check::new(CheckArea::Privileges, "elevation", CheckStatus::Limited, "not elevated")
             .effect("of a process with several services all are named, not the one that holds the socket; command lines of other users' processes are missing")
             .remedy("run netstat from an elevated prompt"),
+    }
+}
+
+/// Whether the network events of the kernel can be read.
+fn trace(source: &mut impl Source) -> Check {
+    let limited = |why: String| {
+        Check::new(CheckArea::Answers, "etw", CheckStatus::Limited, "network events (ETW)")
+            .because(why)
+            .effect("record and --follow do not see connections that are shorter than a poll")
+    };
+    if !source.is_elevated() {
+        return limited("only an elevated program may read them".to_owned())
+            .remedy("run netstat from an elevated prompt");
+    }
+    match source.network_trace() {
+        Ok(_) => Check::new(
+            CheckArea::Answers,
+            "etw",
+            CheckStatus::Good,
+            "network events (ETW): a session was started",
+        ),
+        Err(error) => limited(plain_error(&error)),
     }
 }
 

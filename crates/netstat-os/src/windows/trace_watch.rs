@@ -467,6 +467,19 @@ mod tests {
     }
 
     #[test]
+    fn check_says_whether_a_session_can_be_started() {
+        let check = |fake: Fake| {
+            let checks = crate::Checkup::checks(&mut Windows::new(fake));
+            checks.into_iter().find(|check| check.id == "etw").unwrap().status
+        };
+        assert_eq!(check(traced()), crate::CheckStatus::Good);
+        assert_eq!(check(computer()), crate::CheckStatus::Limited);
+        let refused = computer();
+        refused.0.lock().unwrap().elevated = true;
+        assert_eq!(check(refused), crate::CheckStatus::Limited);
+    }
+
+    #[test]
     fn without_a_session_polling_says_why() {
         let fake = computer();
         let poll = Windows::new(fake.clone()).events(&ask(EventWay::Auto)).unwrap();

@@ -5,6 +5,7 @@ use std::io;
 use std::ptr;
 use std::time::{Duration, Instant};
 
+use netstat_model::text::plain_error;
 use windows_sys::Win32::Foundation::{
     ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE,
 };
@@ -122,7 +123,7 @@ pub fn install_service(definition: &ServiceDefinition<'_>) -> io::Result<Vec<Str
     let service = create(&manager, definition, &line)?;
     let mut missing = details(&service, definition);
     if let Err(error) = add_event_source(definition.name) {
-        missing.push(format!("its messages in the event log: {error}"));
+        missing.push(format!("its messages in the event log: {}", plain_error(&error)));
     }
     // SAFETY: no arguments.
     match done(unsafe { StartServiceW(service.0, 0, ptr::null()) }) {
@@ -223,7 +224,7 @@ fn details(service: &Handle, definition: &ServiceDefinition<'_>) -> Vec<String> 
     let set = |(what, level, info): (&str, u32, *const c_void)| {
         // SAFETY: each level gets its own structure, whose texts and lists outlive the call.
         let result = done(unsafe { ChangeServiceConfig2W(service.0, level, info) });
-        result.err().map(|error| format!("{what}: {error}"))
+        result.err().map(|error| format!("{what}: {}", plain_error(&error)))
     };
     parts.into_iter().filter_map(set).collect()
 }

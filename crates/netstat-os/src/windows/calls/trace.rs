@@ -153,7 +153,8 @@ fn lock() -> io::Result<File> {
     let directory = lookup::shared_directory()
         .ok_or(io::ErrorKind::NotFound)?
         .join("netstat");
-    security::create_private_directory(&directory)?;
+    security::create_private_directory(&directory)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
     let path = directory.join("trace.lock");
     let file = match security::create_private_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => crate::files::open_in_place(&path, true),
