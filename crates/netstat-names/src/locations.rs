@@ -57,6 +57,7 @@ fn check(path: &Path) -> Result<(), String> {
     if about.len() > LARGEST {
         return Err("it is larger than 2 GiB".to_owned());
     }
+    std::fs::File::open(path).map_err(|error| plain_error(&error))?;
     Ok(())
 }
 

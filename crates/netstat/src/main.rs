@@ -93,6 +93,8 @@ fn written(result: io::Result<()>) -> ExitCode {
 }
 
 fn complain(status: u8, words: &str) -> ExitCode {
+    // Escaping twice changes nothing, and here no message can omit it.
+    let words = netstat_model::text::escape_str(words);
     // If stderr is closed, there is nobody to tell.
     let _ = writeln!(io::stderr(), "netstat: {words}");
     ExitCode::from(status)

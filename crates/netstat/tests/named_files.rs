@@ -240,3 +240,20 @@ fn special_files_named_in_configurations_are_refused() {
         }
     }
 }
+
+/// Names of files reach the terminal escaped, whichever switch quotes them.
+#[test]
+fn names_of_absent_files_are_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("\u{1b}[31mx\u{202e}\ny");
+    for (command, switch, kind, words) in SWITCHES {
+        if matches!(kind, Use::Started | Use::WrittenByEngine) || (*command, *switch) == ("serve", "--store") {
+            continue;
+        }
+        let outcome = run(words, switch, &path);
+        let context = format!("{command} {switch}: {outcome:?}");
+        for text in [&outcome.stdout, &outcome.stderr] {
+            assert!(!text.contains(['\u{1b}', '\u{202e}']), "{context}");
+        }
+    }
+}

@@ -4,9 +4,8 @@
 //! something else keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -48,10 +47,29 @@ impl Found {
 
     fn open(&self) -> io::Result<OwnedFd> {
         match &self.entry {
-            Entry::Path(path) => Ok(File::open(path)?.into()),
+            Entry::Path(path) => open_namespace(path),
             Entry::Socket { pid, fd } => namespace_of(*pid, *fd),
         }
     }
+}
+
+/// The file system of namespaces (linux/magic.h).
+const NSFS_MAGIC: u64 = 0x6E73_6673;
+
+/// Opens the namespace that a file refers to. Another process may have replaced the file meanwhile: by a FIFO, which
+/// would block, or, in its own view of the file systems, by one on a file system that does not answer.
+fn open_namespace(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let in_other_view = path.components().any(|part| part.as_os_str() == "root");
+    let place: OwnedFd = match in_other_view {
+        true => crate::files::open_foreign(path)?.into(),
+        false => open(path, flags, Mode::empty())?,
+    };
+    if super::bounded::files::type_of(place.as_fd()) != Some(NSFS_MAGIC) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    let again = format!("/proc/self/fd/{}", place.as_raw_fd());
+    Ok(open(again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The processes in a namespace.
@@ -255,6 +273,25 @@ pub(super) fn within<T: Send>(place: &Found, act: impl FnOnce() -> T + Send) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn open_namespace_file_replaced_by_a_fifo_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        // Both in the own view and in that of another process.
+        let pid = std::process::id();
+        let other = format!("/proc/{pid}/root{}", fifo.display());
+        for path in [fifo.as_path(), Path::new(&other)] {
+            assert_eq!(open_namespace(path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+        for path in [
+            "/proc/self/ns/net".to_owned(),
+            format!("/proc/{pid}/root/proc/{pid}/ns/net"),
+        ] {
+            assert!(open_namespace(Path::new(&path)).is_ok(), "{path}");
+        }
+    }
 
     #[test]
     fn within_namespace_leaves_calling_thread_where_it_is() {
