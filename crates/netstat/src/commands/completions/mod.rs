@@ -128,6 +128,8 @@ fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command
     for answer in answer::answers(with_commands(commands), words, place, shell == Shell::Bash, system) {
         match answer {
             Answer::Files => return ":files\n".to_owned(),
+            // Offered as typed, such a word would reach the terminal, and a newline in it would make two answers.
+            Answer::Word { value, .. } if value.contains(char::is_control) => {}
             Answer::Word { value, help } => {
                 match shell {
                     Shell::Bash => out.push_str(&value),
@@ -178,6 +180,16 @@ mod tests {
         }
         for name in ["", "-x", "a b", "a;b", "a'b", "a/b", "a\nb", "ä", "$x", "*"] {
             assert!(command_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn answers_word_with_a_control_character_offers_nothing() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let words = vec!["netstat".into(), "-t\u{8}".into()];
+            let mut system = netstat_os::Replay::default();
+            let offered = answers(shell, 1, words, crate::registry::COMMANDS, &mut system);
+            assert_eq!(offered, "");
         }
     }
 
