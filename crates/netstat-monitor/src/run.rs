@@ -205,10 +205,14 @@ pub fn run(options: Options) -> Result<End, String> {
     let end = work(&mut app, &mut screen, &told, &outside);
     drop(screen);
     if let Some(path) = state.filter(|_| !app.replay) {
-        config::save(&path, &start_settings, &app.settings)
-            .map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))?;
+        save_settings(&path, &start_settings, &app.settings)?;
     }
     end.map_err(|error| format!("the terminal is gone: {}", plain_error(&error)))
+}
+
+/// Writes what the keys have changed into the state file at `path`.
+fn save_settings(path: &Path, before: &Settings, now: &Settings) -> Result<(), String> {
+    config::save(path, before, now).map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))
 }
 
 /// For `--exec`: starts the thread that runs a program for each alert.

@@ -128,28 +128,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let link = context.terminal.then(|| token.secret().to_owned());
     let hint = token_hint(words.token_file.as_deref().or(kept.as_deref()));
     let unix = other_sockets(&words.listen);
-    let report = move |event: Event| {
-        // If stderr is closed, there is nobody to tell.
-        let mut err = std::io::stderr();
-        let _ = match event {
-            Event::Started { addresses, tls } => {
-                let scheme = if tls { "https" } else { "http" };
-                let shown = addresses.iter().map(ToString::to_string).chain(unix.iter().cloned());
-                let shown: Vec<String> = shown.collect();
-                let listening = writeln!(err, "netstat: serving at {}{hint}", escape_str(&shown.join(", ")));
-                match (addresses.first(), &link) {
-                    (Some(address), Some(token)) => writeln!(err, "netstat: open {scheme}://{address}/?token={token}"),
-                    _ => listening,
-                }
-            }
-            Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&plain_error(&error))),
-            Event::RightsKept(error) => writeln!(
-                err,
-                "netstat: capabilities that are not needed stay: {}",
-                plain_error(&error)
-            ),
-        };
-    };
+    let report = reporter(link, hint, unix);
     let (flows, findings) = (
         words.otlp_logs.contains(&Log::Flows),
         words.otlp_logs.contains(&Log::Findings),
@@ -199,6 +178,32 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     served.map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()))?;
     Ok(Outcome::Printed)
+}
+
+/// Returns what reports events of the server on stderr: where it listens, with a link that holds the token `link`, and what failed.
+fn reporter(link: Option<String>, hint: String, unix: Vec<String>) -> impl Fn(Event) + Send + Sync + 'static {
+    move |event: Event| {
+        // If stderr is closed, there is nobody to tell.
+        let mut err = std::io::stderr();
+        let _ = match event {
+            Event::Started { addresses, tls } => {
+                let scheme = if tls { "https" } else { "http" };
+                let shown = addresses.iter().map(ToString::to_string).chain(unix.iter().cloned());
+                let shown: Vec<String> = shown.collect();
+                let listening = writeln!(err, "netstat: serving at {}{hint}", escape_str(&shown.join(", ")));
+                match (addresses.first(), &link) {
+                    (Some(address), Some(token)) => writeln!(err, "netstat: open {scheme}://{address}/?token={token}"),
+                    _ => listening,
+                }
+            }
+            Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&plain_error(&error))),
+            Event::RightsKept(error) => writeln!(
+                err,
+                "netstat: capabilities that are not needed stay: {}",
+                plain_error(&error)
+            ),
+        };
+    }
 }
 
 /// Describes where the token is, to follow the addresses.
