@@ -52,6 +52,7 @@ mod process_ask;
 mod refused;
 mod replay;
 pub mod service;
+mod service_definition;
 mod signals;
 #[cfg(feature = "snapshot")]
 mod snapshot;

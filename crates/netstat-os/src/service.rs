@@ -2,34 +2,7 @@
 //! systems, where services are managed with files and commands, every function returns
 //! [`std::io::ErrorKind::Unsupported`].
 
-use std::path::Path;
-
-/// A service that starts with the computer and runs as LocalSystem.
-#[derive(Clone, Copy, Debug)]
-pub struct ServiceDefinition<'a> {
-    /// The name in commands, which is also the name of its source in the event log.
-    pub name: &'a str,
-    /// The name that is displayed to users.
-    pub title: &'a str,
-    /// The description of what it does.
-    pub description: &'a str,
-    /// The absolute path of the program.
-    pub program: &'a Path,
-    /// The arguments of the program.
-    pub arguments: &'a [String],
-}
-
-/// The severity of a message in the event log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Normal operation.
-    Information,
-    /// Something that an administrator should know.
-    Warning,
-    /// The service cannot continue.
-    Error,
-}
-
+pub use crate::service_definition::{LogLevel, ServiceDefinition};
 #[cfg(windows)]
 pub use crate::windows::{RunningService, install_service, remove_service, service_arguments};
 #[cfg(not(windows))]

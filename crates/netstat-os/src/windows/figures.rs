@@ -223,7 +223,7 @@ fn disks(source: &mut impl Source, limits: &mut Vec<Limit>) -> Fact<Vec<Disk>> {
     match source.disks() {
         // One that came out in between, or answers with less, has no row.
         Ok(answers) => Fact::Known(answers.iter().filter_map(|answer| disks::disk(answer).ok()).collect()),
-        Err(error) if super::system::is_not_supported(&error) => Fact::Unknown(Why::NotSupported),
+        Err(error) if super::source::is_not_supported(&error) => Fact::Unknown(Why::NotSupported),
         Err(error) => {
             limits.push(limit("the figures of the disks are missing", plain_error(&error)));
             Fact::Unknown(crate::files::why(&error))

@@ -47,10 +47,9 @@ pub(crate) use calls::{
 pub use disks::{DiskAnswer, Volume};
 #[cfg(windows)]
 pub(crate) use host::machine_guid;
-pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
+pub use source::{MemoryStatus, NetworkTrace, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 pub use statistics::{Tables, Wide};
 pub use system::Windows;
-pub use trace_watch::NetworkTrace;
 
 /// The parsers, for tests and fuzz targets.
 pub mod parse {

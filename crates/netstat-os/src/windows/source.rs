@@ -9,8 +9,22 @@ use netstat_model::{Family, Why};
 
 use super::bytes::Buffer;
 use super::disks::{DiskAnswer, Volume};
+use super::etw::RawEvent;
 use super::statistics::Tables;
-use super::trace_watch::NetworkTrace;
+
+/// Whether the system says that it does not do this: `ERROR_NOT_SUPPORTED`.
+pub(super) fn is_not_supported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(50)
+}
+
+/// A running session of ETW.
+pub trait NetworkTrace: fmt::Debug {
+    /// The events since the last call, in the order in which they came.
+    fn drain(&mut self) -> Vec<RawEvent>;
+
+    /// How many events were lost so far, and how many buffers with an unknown number of them.
+    fn lost(&mut self) -> (u64, u64);
+}
 
 /// An answer that not every version of Windows offers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use super::facts::Worth;
 use super::figures::{self, Figures};
 use super::listing::{self, RowFacts};
 use super::poll::PollWatch;
-use super::source::{Offer, Source};
+use super::source::{NetworkTrace, Offer, Source, is_not_supported};
 use super::text::to_bytes;
-use super::trace_watch::{NetworkTrace, TraceWatch};
+use super::trace_watch::TraceWatch;
 use super::{facts, interfaces, owners, processes, statistics};
 use crate::{
     Caught, Control, EventSource, EventWay, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity,
@@ -342,11 +342,6 @@ impl<S: Source> Windows<S> {
         let table = self.source.ip_interfaces().ok()?;
         interfaces::interface_metrics(&table).ok()
     }
-}
-
-/// Whether the system says that it does not do this: `ERROR_NOT_SUPPORTED`.
-pub(super) fn is_not_supported(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(50)
 }
 
 fn metric_of(metrics: &[(bool, u32, u32)], is_v4: bool, interface: u32) -> u32 {

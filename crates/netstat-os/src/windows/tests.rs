@@ -17,10 +17,9 @@ use super::etw::RawEvent;
 use super::processes::ProcessEntry;
 use super::processes::tests::{entry, written as written_processes};
 use super::services::tests::written as written_services;
-use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
+use super::source::{MemoryStatus, NetworkTrace, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
 use super::system::Windows;
-use super::trace_watch::NetworkTrace;
 use crate::{EventWay, EventsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
 mod figures;

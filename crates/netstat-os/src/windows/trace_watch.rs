@@ -1,7 +1,6 @@
 //! What happens to sockets, by polling, and by ETW for the connections that begin and end between two polls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,21 +9,12 @@ use netstat_model::{
 };
 
 use super::connections::Row;
-use super::etw::{self, Decoded, Happening, RawEvent, TcpEvent};
+use super::etw::{self, Decoded, Happening, TcpEvent};
 use super::poll::PollWatch;
-use super::source::Source;
+use super::source::{NetworkTrace, Source};
 use super::text::to_bytes;
 use super::time;
 use crate::{EventSource, Lost, Refused};
-
-/// A running session of ETW.
-pub trait NetworkTrace: fmt::Debug {
-    /// The events since the last call, in the order in which they came.
-    fn drain(&mut self) -> Vec<RawEvent>;
-
-    /// How many events were lost so far, and how many buffers with an unknown number of them.
-    fn lost(&mut self) -> (u64, u64);
-}
 
 /// Events are taken over so often that most processes can still be asked for their names.
 const SLICE: Duration = Duration::from_millis(100);
@@ -323,6 +313,7 @@ mod tests {
     use super::super::system::Windows;
     use super::super::tests::{Fake, computer};
     use super::*;
+    use crate::windows::etw::RawEvent;
     use crate::{EventWay, Events, EventsAsk, RefusedKind};
 
     fn ask(way: EventWay) -> EventsAsk {

@@ -22,7 +22,7 @@ use windows_sys::Win32::System::Services::{
 };
 
 use super::{bytes_of, registry, room, wide};
-use crate::service::ServiceDefinition;
+use crate::service_definition::ServiceDefinition;
 use crate::windows::arguments;
 use crate::windows::bytes::Buffer;
 use crate::windows::services;

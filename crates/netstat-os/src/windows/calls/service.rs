@@ -22,7 +22,7 @@ use windows_sys::Win32::System::Services::{
 };
 
 use super::{console, wide};
-use crate::service::LogLevel;
+use crate::service_definition::LogLevel;
 use crate::windows::service::event_text;
 
 /// How long the manager waits for the next state before it calls the service unresponsive, in milliseconds. The end may have to wait for what is still

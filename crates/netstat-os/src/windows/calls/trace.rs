@@ -20,7 +20,7 @@ use windows_sys::core::GUID;
 
 use super::{code, handle, lookup, security, wide};
 use crate::windows::etw::{IDS, RawEvent};
-use crate::windows::trace_watch::NetworkTrace;
+use crate::windows::source::NetworkTrace;
 
 /// The session's name: one that an earlier process has left behind is found by it.
 const NAME: &str = "netstat network events";

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use netstat_audit as audit;
 use netstat_model::metrics::Metrics;
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::reach::{LocalNetwork, waits};
 use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Socket, State};
@@ -131,27 +132,34 @@ impl Inspection<'_, '_, '_> {
             let card = gather::ownerless_card(self.context.system, &sources, lead, reason);
             report.cards.push(card);
         }
-        let mut subjects = report.cards.iter().filter_map(|card| card.owner.as_ref().ok());
-        if subjects.any(|subject| !subject.reach.is_empty()) {
-            let subjects = report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok());
-            for reach in subjects.flat_map(|subject| &mut subject.reach) {
-                reach.ask(&rules);
-            }
-            // Windows has no packet filter of this kind.
-            let host = self.context.system.windows_host();
-            for subject in report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok()) {
-                for reach in &mut subject.reach {
-                    if let Some(host) = &host {
-                        reach.ask_windows(host, &subject.facts);
-                    }
-                }
-            }
-            report.filter = Some(rules).filter(|_| host.is_none());
-        }
+        self.say_who_gets_through(&mut report, rules);
         worst_first(&mut report.cards);
         report.limits = list.limits;
         report.limits.extend(found.limits);
         Ok(report)
+    }
+
+    /// Adds who gets through the packet filter, or Windows Firewall, to the ports of each process.
+    fn say_who_gets_through(&mut self, report: &mut Report, rules: PacketFilter) {
+        let mut subjects: Vec<_> = report
+            .cards
+            .iter_mut()
+            .filter_map(|card| card.owner.as_mut().ok())
+            .collect();
+        if subjects.iter().all(|subject| subject.reach.is_empty()) {
+            return;
+        }
+        // Windows has no packet filter of this kind.
+        let host = self.context.system.windows_host();
+        for subject in &mut subjects {
+            for reach in &mut subject.reach {
+                reach.ask(&rules);
+                if let Some(host) = &host {
+                    reach.ask_windows(host, &subject.facts);
+                }
+            }
+        }
+        report.filter = Some(rules).filter(|_| host.is_none());
     }
 
     /// Returns what a target matches: itself, what is published for it, and what is similar if nothing matches.

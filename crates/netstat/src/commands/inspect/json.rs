@@ -1,13 +1,14 @@
 //! The cards as JSON. An unknown fact is null, with its reason under `unknown` in the same object.
 
+mod reach;
+
 use std::time::SystemTime;
 
-use netstat_model::packet_filter::{Chain, Condition, FilterPath, FilterVerdict, PacketFilter};
+use netstat_model::packet_filter::{Chain, PacketFilter};
 use netstat_model::process::{
     Ancestor, Capabilities, Descriptor, FileAccess, FileFacts, FileStatus, Mapped, ProcessFacts, ProcessNamespace,
     Seccomp, Signature, WindowsProcess,
 };
-use netstat_model::windows_host::{PortProxy, Profile, ProfileVerdict};
 use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpMetric, UnitManager, Why};
 use netstat_names::Services;
 use netstat_packages::packages::{FileOwner, Match, Ownership};
@@ -15,7 +16,6 @@ use serde_json::{Map, Value, json};
 
 use super::card::{Card, FileView, ForeignRoot, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
 use super::past::Past;
-use super::reach::{Reach, WindowsReach};
 use super::usage::Usage;
 use crate::output::json::{Document, text, timestamp};
 use netstat_audit::Severity;
@@ -238,7 +238,7 @@ fn with_subject(object: Object, subject: &Subject) -> Object {
         .set("file", program(subject))
         .set("script", subject.script.as_ref().map(script))
         .set("usage", usage(&subject.usage))
-        .set("reach", subject.reach.iter().map(reach).collect::<Vec<_>>())
+        .set("reach", subject.reach.iter().map(reach::reach).collect::<Vec<_>>())
         .set(
             "stands_for",
             subject.stands_for.iter().map(stands_for).collect::<Vec<_>>(),
@@ -635,59 +635,6 @@ fn usage(usage: &Usage) -> Value {
         .fact("major_faults_per_second", usage.major_faults)
         .fact("threads", usage.threads)
         .fact("descriptors", usage.descriptors)
-        .finish()
-}
-
-/// Returns how packet filters treat packets to a port.
-fn passage((family, passage): &(Family, FilterVerdict)) -> Value {
-    let (word, ways, why): (&str, &[FilterPath], Option<&str>) = match passage {
-        FilterVerdict::Everybody => ("everybody", &[], None),
-        FilterVerdict::Nobody => ("nobody", &[], None),
-        FilterVerdict::Only(ways) => ("only", ways, None),
-        FilterVerdict::AllBut(ways) => ("all_but", ways, None),
-        FilterVerdict::Depends(ways) => ("depends", ways, None),
-        FilterVerdict::Unknown(why) => ("unknown", &[], Some(why)),
-    };
-    let condition = |way: &FilterPath| way.iter().map(Condition::to_string).collect::<Vec<_>>();
-    json!({
-        "family": family.name(),
-        "passage": word,
-        "ways": ways.iter().map(condition).collect::<Vec<_>>(),
-        "why": why,
-    })
-}
-
-fn reach(reach: &Reach) -> Value {
-    json!({
-        "protocol": reach.protocol.name(),
-        "address": reach.address.to_string(),
-        "port": reach.port,
-        "from": reach.extent.name(),
-        "words": reach.words,
-        "published": reach.published,
-        "passages": reach.passages.iter().map(passage).collect::<Vec<_>>(),
-        "windows": reach.windows.as_ref().map(windows_reach),
-    })
-}
-
-fn windows_reach(reach: &WindowsReach) -> Value {
-    let verdict = |(profile, verdict): &(Profile, ProfileVerdict)| {
-        let from = match verdict {
-            ProfileVerdict::Only(from, _) => Some(from),
-            _ => None,
-        };
-        json!({"profile": profile.name(), "verdict": verdict.name(), "from": from, "rule": verdict.rule()})
-    };
-    let proxy = |proxy: &PortProxy| json!({"kind": proxy.kind, "listen": proxy.listen, "to": proxy.to});
-    Object::default()
-        .fact(
-            "firewall",
-            reach
-                .firewall
-                .as_ref()
-                .map(|verdicts| verdicts.iter().map(verdict).collect::<Vec<_>>()),
-        )
-        .set("port_proxies", reach.proxies.iter().map(proxy).collect::<Vec<_>>())
         .finish()
 }
 
