@@ -229,6 +229,8 @@ mod tests {
         }
     }
 
+    // On Windows access lists decide, which have no mode to set.
+    #[cfg(unix)]
     #[test]
     fn read_password_that_others_may_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
