@@ -142,7 +142,7 @@ pub(super) struct Tracer {
     uses: Vec<Attached>,
     /// What else runs until this is dropped.
     _others: Vec<Attached>,
-    /// Changes of state that slipped by, as far as was counted before.
+    /// The number of missed state changes at the last count.
     missed: u64,
 }
 
