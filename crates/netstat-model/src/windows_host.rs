@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_is_read_as_the_registry_keeps_it() {
+    fn firewall_rule_is_read_from_registry_text() {
         let rule = FirewallRule::parse(
             r"v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Private|Profile=Domain|LPort=80|LPort2_10=5000-5010|RA42=LocalSubnet|App=C:\srv\web.exe|Svc=*|Name=Web|Desc=x|EmbedCtxt=y|Edge=TRUE|",
         )
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_in_without_a_rule() {
+    fn firewall_without_rule_lets_nobody_in_unless_off() {
         assert_eq!(
             firewall(&[]).verdict(Profile::Public, &door(80)),
             ProfileVerdict::Nobody(None)
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_count_by_port_program_service_and_profile() {
+    fn firewall_rules_match_by_port_program_service_and_profile() {
         let port = r"v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|Name=Web|";
         let everybody = ProfileVerdict::Everybody(Some("Web".to_owned()));
         let nobody = ProfileVerdict::Nobody(None);
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decided_is_said_to_be_so() {
+    fn firewall_rule_that_cannot_be_decided_is_unknown() {
         let asked = |rules: &[&str]| firewall(rules).verdict(Profile::Private, &door(80));
         let user = r"v2.31|Action=Allow|Active=TRUE|Dir=In|LUOwn=S-1-5-21-1|Name=Mine|";
         assert_eq!(asked(&[user]), ProfileVerdict::Unknown("Mine".to_owned()));
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn port_proxy_is_shown() {
+    fn port_proxy_is_shown_with_both_ports() {
         let proxy = PortProxy {
             kind: "v4tov4".to_owned(),
             listen: "*/8080".to_owned(),
@@ -508,7 +508,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken(text: String, port: u16) {
+        fn firewall_rule_of_any_text_never_panics(text: String, port: u16) {
             for text in [text.clone(), format!("v2.31|Action=Allow|Active=TRUE|Dir=In|{text}")] {
                 if let Some(rule) = FirewallRule::parse(&text) {
                     let firewall = WindowsFirewall { profiles: [ON; 3], rules: vec![rule], unread: 0 };
