@@ -251,7 +251,7 @@ fn windows_process_is_inspected_in_terms_of_windows() {
 }
 
 #[test]
-fn nothing_shown_for_windows_speaks_of_another_system() {
+fn output_for_windows_names_no_terms_of_unix() {
     /// Commands, paths and terms of Unix.
     const FOREIGN: &[&str] = &[
         "sudo",

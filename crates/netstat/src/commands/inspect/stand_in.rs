@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_names_its_container() {
+    fn docker_proxy_names_its_container() {
         let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80";
         let found = proxy(line).unwrap();
         let containers = [DockerContainer {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_waited_for_is_found_by_its_names() {
+    fn socket_unit_of_a_listener_is_found_by_its_names() {
         let listener = |port, state| {
             Socket::new(&SocketFacts {
                 protocol: Protocol::Tcp,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_process_names_the_unit() {
+    fn port_held_by_first_process_names_its_socket_unit() {
         let unit = parse_socket_unit("ssh.socket", b"[Socket]\nListenStream=22\nAccept=yes\n");
         let at = |port| Reach {
             protocol: Protocol::Tcp,
