@@ -1,7 +1,8 @@
-//! `monitor-cost`: what `netstat monitor` costs on a computer with many processes and sockets, and how soon it answers a key.
+//! `monitor-cost`: measures the cost of `netstat monitor` on a computer with many processes and sockets, and its
+//! response time to keys.
 //!
-//! The load lives in a network namespace of its own; the monitor runs in a terminal that this program plays. Each tab is shown for a
-//! while with one look a second. A key is answered when the frame that follows it is complete.
+//! The load runs in a separate network namespace, and the monitor in a pseudoterminal of this program. Each tab is
+//! shown for a while with one refresh per second. The response to a key is complete with the next complete frame.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,9 +20,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// What ends a frame: the end of a synchronized update.
+/// The end of a frame: the end of a synchronized update.
 const FRAME_END: &[u8] = b"\x1b[?2026l";
-/// Keys to try: tabs with few and with many rows, an order, a page.
+/// The keys to press: tabs with few and with many rows, a sort order, a page.
 const KEYS: [&[u8]; 8] = [b"3", b"5", b"\x1b[C", b"\x1b[C", b">", b"\x1b[6~", b"r", b"1"];
 
 /// Measure what `netstat monitor` costs.
@@ -48,10 +49,10 @@ struct Options {
     size: String,
 }
 
-/// Runs the chore.
+/// Runs the task.
 ///
 /// # Errors
-/// A load or a monitor that does not come up.
+/// Returns an error if a load or a monitor does not start.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
     let (width, height) = options.size.split_once('x').context("--size is WIDTHxHEIGHT")?;
@@ -76,23 +77,23 @@ struct Measured {
     slowest: f64,
 }
 
-/// A child that ends with this value.
+/// A child process that is terminated on drop.
 struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // A load ends by itself when its stdin closes; a monitor is asked to.
+        // A load ends when its stdin is closed; a monitor must be terminated.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// Connections that are opened and closed at an even pace, until this is dropped.
+/// Opens and closes connections at a steady rate, until it is dropped.
 struct ShortConnections(Arc<AtomicBool>);
 
 impl ShortConnections {
-    /// `rate` a second in a network namespace.
+    /// Starts `rate` connections per second in a network namespace.
     fn start(namespace: &str, rate: u32) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (space, stopped) = (File::open(namespace)?, Arc::clone(&stop));
@@ -114,7 +115,7 @@ impl Drop for ShortConnections {
 }
 
 fn short_connections(namespace: &File, rate: u32, stop: &AtomicBool) -> std::io::Result<()> {
-    // Of this thread only.
+    // Only affects this thread.
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -151,7 +152,7 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     said.read_exact(&mut ready).context("the load did not come up")?;
     ensure!(ready == *b"READY", "the load did not come up");
     let _short = ShortConnections::start(&format!("/proc/{}/ns/net", load.0.id()), options.short)?;
-    // It must not be stopped by a pipe that nobody reads.
+    // The load must not be blocked by a pipe that nobody reads.
     std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
 
     let home = std::env::temp_dir().join(format!("monitor-cost-{}", std::process::id()));
@@ -175,7 +176,7 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     let frames = frames(master.try_clone()?);
     let pid = monitor.0.id();
 
-    // The first looks find every owner; what is measured is what follows.
+    // The first refreshes find every owner; the measurement starts after them.
     std::thread::sleep(Duration::from_secs(6));
     let begun = Instant::now();
     let before = ticks(pid)?;
@@ -208,12 +209,12 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     Ok(measured)
 }
 
-/// How long the answers to keys take, in milliseconds, the shortest first.
+/// Returns the response times to keys in milliseconds, in ascending order.
 fn key_times(master: &mut File, frames: &Receiver<Instant>) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for round in 0..5 {
         for key in KEYS {
-            // At another moment of the second each time.
+            // At a different time within the second each time.
             std::thread::sleep(Duration::from_millis(137 + round * 31));
             frames.try_iter().for_each(drop);
             let pressed = Instant::now();
@@ -228,7 +229,7 @@ fn key_times(master: &mut File, frames: &Receiver<Instant>) -> Result<Vec<f64>> 
     Ok(times)
 }
 
-/// A terminal: the side that this program plays, and the side of the monitor.
+/// Opens a pseudoterminal: the master side for this program, and the slave side for the monitor.
 fn terminal((width, height): (u16, u16)) -> Result<(File, OwnedFd)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
@@ -245,13 +246,13 @@ fn terminal((width, height): (u16, u16)) -> Result<(File, OwnedFd)> {
     Ok((File::from(master), slave.into()))
 }
 
-/// Tells the moment of each complete frame.
+/// Reports the time of each complete frame.
 fn frames(mut master: File) -> Receiver<Instant> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         let mut piece = [0; 65536];
         let mut tail: Vec<u8> = Vec::new();
-        // Reading fails when the monitor has ended.
+        // Reading fails after the monitor has ended.
         while let Ok(length @ 1..) = master.read(&mut piece) {
             tail.extend_from_slice(&piece[..length]);
             while let Some(at) = tail.windows(FRAME_END.len()).position(|window| window == FRAME_END) {
@@ -267,7 +268,7 @@ fn frames(mut master: File) -> Receiver<Instant> {
     told
 }
 
-/// Clock ticks of processor time that a process has used.
+/// Returns the CPU time of a process in clock ticks.
 fn ticks(pid: u32) -> Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the monitor ended")?;
     let (_, fields) = stat.rsplit_once(')').context("no status line")?;

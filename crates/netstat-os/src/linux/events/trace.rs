@@ -1,4 +1,4 @@
-//! Events from the kernel's tracepoints: loads `bpf/events.bpf.c` and reads what it writes.
+//! Events from the kernel's tracepoints: loads `bpf/events.bpf.c` and reads its records.
 
 use std::fmt;
 use std::io;
@@ -16,33 +16,34 @@ use crate::linux::bpf::ring::Ring;
 use crate::linux::bpf::sys::{self, ElementMap, Map, Place};
 use crate::linux::owners_ebpf::{TaskFile, Unavailable, load_fitted};
 
-/// `bpf/events.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
+/// The compiled `bpf/events.bpf.c`; `cargo xtask bpf --check` verifies it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/events.bpf.o");
 
-/// The maps of the object: settings, notes about TCP and UDP sockets, processes seen, the ring, processors at work.
+/// The number of maps in the object: settings, notes about TCP sockets, notes about UDP sockets, processes seen, the
+/// ring buffer, running CPUs.
 const MAPS: usize = 6;
-/// The ring's place among them.
+/// The index of the ring buffer among them.
 const RING: usize = 4;
 
-/// `struct settings`: bytes, and where its fields stand.
+/// `struct settings`: its size in bytes, and the offsets of its fields.
 const SETTINGS_BYTES: usize = 40;
 const NETNS_AT: usize = 16;
 const CHANGES_AT: usize = 20;
 const WAKE_AT: usize = 24;
 const NESTED_AT: usize = 32;
 
-/// One program of the object.
+/// A program of the object.
 struct Part {
     section: &'static str,
     place: Place,
     attach_to: &'static str,
-    /// The number of arguments that it was written for; `None` for a tracepoint.
+    /// The number of parameters that it was written for; `None` for a tracepoint.
     arguments: Option<usize>,
-    /// The name an administrator sees in `bpftool prog`: 15 bytes at most.
+    /// The name that `bpftool prog` shows: at most 15 bytes.
     name: &'static str,
 }
 
-/// Without this one nothing is seen.
+/// The state changes, without which nothing is seen.
 const STATES: Part = Part {
     section: "tp_btf/inet_sock_set_state",
     place: Place::Tracepoint,
@@ -51,7 +52,7 @@ const STATES: Part = Part {
     name: "netstat_state",
 };
 
-/// Takes the changes of state that happen while [`STATES`] is at work on the same processor.
+/// Handles the state changes that happen while [`STATES`] is running on the same CPU.
 const NESTED: Part = Part {
     section: "tp_btf/inet_sock_set_state.nested",
     place: Place::Tracepoint,
@@ -60,7 +61,7 @@ const NESTED: Part = Part {
     name: "netstat_nested",
 };
 
-/// Reports the ends that neither has reported.
+/// Reports the ends that neither of them has reported.
 const ENDS: Part = Part {
     section: "tp_btf/tcp_destroy_sock",
     place: Place::Tracepoint,
@@ -69,7 +70,7 @@ const ENDS: Part = Part {
     name: "netstat_destroy",
 };
 
-/// These two show who uses an accepted connection, and are the only source for UDP. Since Linux 6.3.
+/// These two show which process uses an accepted connection, and are the only source for UDP. Since Linux 6.3.
 const USES: [Part; 2] = [
     Part {
         section: "tp_btf/sock_send_length",
@@ -87,7 +88,8 @@ const USES: [Part; 2] = [
     },
 ];
 
-/// One of these shows who accepts, where the kernel can trace functions; its arguments changed in Linux 6.10.
+/// One of these shows which process accepts a connection, if the kernel can trace functions; its arguments changed in
+/// Linux 6.10.
 const ACCEPTS: [Part; 2] = [
     Part {
         section: "fexit/inet_csk_accept",
@@ -105,42 +107,42 @@ const ACCEPTS: [Part; 2] = [
     },
 ];
 
-/// What was loaded beside the changes of states.
+/// Which programs were loaded in addition to the state changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sight {
     /// Sends and receives: owners of accepted connections at their first use, and UDP.
     pub(super) uses: bool,
-    /// Accepts: owners of accepted connections at once.
+    /// Accepts: owners of accepted connections immediately.
     pub(super) accepts: bool,
 }
 
-/// What could not be kept, since loading.
+/// What has been lost since loading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Dropped {
     pub(super) events: u64,
     pub(super) owners: u64,
 }
 
-/// A program in the kernel that runs until this is dropped.
+/// An attached program, which is detached on drop.
 struct Attached {
     program: OwnedFd,
     _link: OwnedFd,
 }
 
-/// The loaded programs; dropping it takes them out of the kernel.
+/// The loaded programs, which are unloaded on drop.
 pub(super) struct Tracer {
     ring: Ring,
     settings: ElementMap,
     udp_notes: ElementMap,
     clock: Clock,
     sight: Sight,
-    /// The program that sees changes of state.
+    /// The program for state changes.
     states: Attached,
-    /// The one for what it was left out for, where that could be loaded too.
+    /// Whether the program for state changes that the former misses was loaded as well.
     nested: bool,
-    /// Those whose being left out loses owners and bytes of UDP.
+    /// The programs for sends and receives; skipped runs of these lose owners and bytes of UDP.
     uses: Vec<Attached>,
-    /// What else runs until this is dropped.
+    /// Other programs that run until this is dropped.
     _others: Vec<Attached>,
     /// The number of missed state changes at the last count.
     missed: u64,
@@ -155,11 +157,11 @@ impl fmt::Debug for Tracer {
 }
 
 impl Tracer {
-    /// Loads and attaches the programs. `namespace`: the inode of the only network namespace to watch. `changes`: every change
-    /// of state.
+    /// Loads and attaches the programs. `namespace` is the inode of the only network namespace to watch, or `None` for
+    /// all of them. `changes` is whether every state change is reported.
     ///
     /// # Errors
-    /// The reason why tracepoints cannot be used.
+    /// Returns the reason why tracepoints cannot be used.
     pub(super) fn load(namespace: Option<u32>, changes: bool) -> Result<Self, Unavailable> {
         TaskFile::check()?;
         let types = KernelBtf::open().map_err(Unavailable::NoBtf)?;
@@ -191,7 +193,7 @@ impl Tracer {
         chosen[NETNS_AT..][..4].copy_from_slice(&namespace.unwrap_or(0).to_ne_bytes());
         chosen[CHANGES_AT..][..4].copy_from_slice(&u32::from(changes).to_ne_bytes());
         chosen[WAKE_AT..][..4].copy_from_slice(&(ring_bytes / 4).to_ne_bytes());
-        // The programs keep the two that are not read here, once they are loaded.
+        // Once loaded, the programs keep the maps alive that are not read here.
         let Ok([settings, _tcp_notes, udp_notes, _seen, ring, _running]) = <[Map; MAPS]>::try_from(maps) else {
             return Err(Unavailable::Kernel("the object file has other maps".to_owned()));
         };
@@ -228,20 +230,20 @@ impl Tracer {
         })
     }
 
-    /// What can be seen.
+    /// Returns which programs were loaded.
     pub(super) fn sight(&self) -> Sight {
         self.sight
     }
 
-    /// Waits until the kernel has something urgent or much, at most `limit`.
+    /// Waits for at most `limit` until the kernel has something urgent, or much to report.
     ///
     /// # Errors
-    /// What `poll(2)` says.
+    /// Returns the error of poll(2).
     pub(super) fn wait(&self, limit: Duration) -> io::Result<()> {
         self.ring.wait(limit)
     }
 
-    /// Shows everything written so far.
+    /// Passes everything written so far to `visit`.
     pub(super) fn drain(&mut self, visit: &mut dyn FnMut(Event)) {
         self.clock = clock();
         let clock = self.clock;
@@ -252,12 +254,12 @@ impl Tracer {
         });
     }
 
-    /// What there was no room for, or slipped by.
+    /// Returns what was lost because a buffer was full, or was missed.
     ///
     /// # Errors
-    /// What `bpf(2)` says.
+    /// Returns the error of bpf(2).
     pub(super) fn dropped(&mut self) -> io::Result<Dropped> {
-        // In this order: what is missed in between counts as taken at the next look.
+        // In this order: what is missed in between is counted the next time.
         let mut missed = sys::misses(self.states.program.as_fd())?;
         let value = self.settings.get(&0u32.to_ne_bytes())?.unwrap_or_default();
         if self.nested {
@@ -273,7 +275,7 @@ impl Tracer {
         })
     }
 
-    /// Takes the count of a UDP socket that has ended; `None` when it was never used while being watched.
+    /// Takes the byte counts of a UDP socket that has ended; `None` if it was never used while it was watched.
     pub(super) fn take_udp(&self, cookie: u64) -> Option<UdpBytes> {
         let key = cookie.to_ne_bytes();
         let note = self.udp_notes.get(&key).ok()??;
@@ -281,7 +283,7 @@ impl Tracer {
         Some(udp_bytes(&note))
     }
 
-    /// The count of a UDP socket so far.
+    /// Returns the byte counts of a UDP socket so far.
     pub(super) fn udp(&self, cookie: u64) -> Fact<UdpBytes> {
         if !self.sight.uses {
             return Fact::Unknown(Why::NotKept);
@@ -294,7 +296,7 @@ impl Tracer {
     }
 }
 
-/// The count in a `struct note`: when opened, owner (40 bytes), sent, received.
+/// Reads the byte counts in a `struct note`: time of opening, owner (40 bytes), sent, received.
 fn udp_bytes(note: &[u8]) -> UdpBytes {
     UdpBytes {
         sent: long_at(note, 48),
@@ -310,7 +312,7 @@ fn long_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(long)
 }
 
-/// How the kernel's clock and the time of day stand to each other now.
+/// Returns the current relation between the kernel's clock and the wall clock.
 pub(super) fn clock() -> Clock {
     Clock {
         boot: std::time::SystemTime::now()
@@ -320,12 +322,12 @@ pub(super) fn clock() -> Clock {
     }
 }
 
-/// Nanoseconds since boot, time asleep included.
+/// Returns the nanoseconds since boot, including suspended time.
 pub(super) fn since_boot() -> u64 {
     nanoseconds(rustix::time::ClockId::Boottime)
 }
 
-/// Nanoseconds since boot, with the time asleep and without it.
+/// Returns the nanoseconds since boot, including and excluding suspended time.
 pub(super) fn boot_and_awake() -> (u64, u64) {
     (since_boot(), nanoseconds(rustix::time::ClockId::Monotonic))
 }
@@ -344,7 +346,7 @@ mod tests {
         [&STATES, &NESTED, &ENDS].into_iter().chain(&USES).chain(&ACCEPTS)
     }
 
-    /// An independent loader must come to the same instructions on the kernel that runs.
+    /// An independent loader must produce the same instructions for the running kernel.
     #[cfg(not(target_arch = "x86"))]
     #[test]
     fn aya_relocates_to_the_same_instructions() {
@@ -386,7 +388,8 @@ mod tests {
         }
     }
 
-    /// Where a kernel cannot trace functions, its verifier may still judge the program for the accept of its age.
+    /// Even if a kernel cannot trace functions, its verifier may be able to check the program for that version of the
+    /// accept function.
     #[test]
     fn the_verifier_takes_the_program_for_accepts() {
         if let Err(error) = TaskFile::check() {
@@ -406,7 +409,7 @@ mod tests {
                 loaded += 1;
                 match load_fitted(part.place, &program, part.name) {
                     Ok(_) => {}
-                    // Some kernels take no program for a function at all.
+                    // Some kernels refuse all programs for functions.
                     Err(error @ Unavailable::Forbidden { .. }) => {
                         skip("the_verifier_takes_the_program_for_accepts", &error.to_string())
                     }

@@ -1,6 +1,6 @@
-//! Interfaces, addresses and routes, through rtnetlink.
+//! Interfaces, addresses and routes through rtnetlink.
 //!
-//! Everything is read in the caller's network namespace and needs no privilege.
+//! Everything is read in the caller's network namespace and requires no privileges.
 
 mod addresses;
 mod encapsulation;
@@ -39,27 +39,27 @@ use links::with_device;
 use nexthops::resolve;
 use rtnetlink::{Dump, Dumper, Question, RouteSocket};
 
-/// A list, and what is wrong with it if anything is.
+/// A list, with what is missing from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// What was read.
+    /// The rows that were read.
     pub rows: Vec<T>,
-    /// The table kept changing, or rows made no sense.
+    /// Why the list may be incomplete: the table kept changing, or rows were malformed.
     pub limits: Vec<Limit>,
 }
 
-/// Every interface: physical ones first, the loopback last, each group by index.
+/// Returns every interface: physical ones first, the loopback interface last, each group ordered by index.
 ///
 /// # Errors
-/// When netlink is refused or fails.
+/// Returns an error if netlink is refused or fails.
 pub fn interfaces() -> Result<Listed<Interface>, NetlinkError> {
     links_of(&mut Dumper::open()?)
 }
 
-/// The name of every interface that takes frames meant for others for a program's sake, and how many want that.
+/// Returns the name of every interface in promiscuous mode because of a program, with the number of such requests.
 ///
 /// # Errors
-/// When netlink is refused or fails.
+/// Returns an error if netlink is refused or fails.
 pub fn promiscuous() -> Result<Listed<(Vec<u8>, u32)>, NetlinkError> {
     let dumper = &mut Dumper::open()?;
     let links = list(dumper, Question::Links, |payload| parse_promiscuity(payload).map(Some))?;
@@ -69,28 +69,28 @@ pub fn promiscuous() -> Result<Listed<(Vec<u8>, u32)>, NetlinkError> {
     })
 }
 
-/// Every IPv4 and IPv6 address of an interface, in the kernel's order.
+/// Returns all IPv4 and IPv6 addresses of the interfaces, in the kernel's order.
 ///
 /// # Errors
-/// When netlink is refused or fails.
+/// Returns an error if netlink is refused or fails.
 pub fn addresses() -> Result<Listed<InterfaceAddress>, NetlinkError> {
     addresses_of(&mut Dumper::open()?)
 }
 
-/// The host's own addresses. Every address of 127.0.0.0/8 is the host's own, too, though only the ones that an interface
-/// bears are in the set: ask [`IpAddr::is_loopback`] as well.
+/// Returns the host's own addresses. Every address in 127.0.0.0/8 belongs to the host as well, but only those assigned
+/// to an interface are in the set; also check [`IpAddr::is_loopback`].
 ///
 /// # Errors
-/// When netlink is refused or fails.
+/// Returns an error if netlink is refused or fails.
 pub fn own_addresses() -> Result<HashSet<IpAddr>, NetlinkError> {
     Ok(addresses()?.rows.into_iter().map(|address| address.address).collect())
 }
 
-/// The IPv4 and IPv6 routes of the selected tables, each family in the order of a listing ([`Route::order`]). A table that does
-/// not exist is empty, and so is a family that is switched off.
+/// Returns the IPv4 and IPv6 routes of the selected tables, each family in the order of a listing ([`Route::order`]).
+/// Empty for a table that does not exist, and for a family that is disabled.
 ///
 /// # Errors
-/// When netlink is refused or fails.
+/// Returns an error if netlink is refused or fails.
 pub fn routes(selection: TableSelection) -> Result<[Listed<Route>; 2], NetlinkError> {
     let dumper = &mut Dumper::open()?;
     Ok([
@@ -99,9 +99,10 @@ pub fn routes(selection: TableSelection) -> Result<[Listed<Route>; 2], NetlinkEr
     ])
 }
 
-/// All that a listing of routes needs. Never fails: a part that could not be read is unknown, and a [`Limit`] says why.
+/// Returns everything that a listing of routes needs. Never fails: a part that could not be read is unknown, and a
+/// [`Limit`] says why.
 pub fn listing(selection: TableSelection) -> RouteListing {
-    // The main table alone needs no names.
+    // The main table alone needs no table names.
     let tables = if selection == TableSelection::default() {
         TableNames::default()
     } else {
@@ -134,7 +135,8 @@ pub fn listing(selection: TableSelection) -> RouteListing {
     }
 }
 
-/// What decides who reaches the sockets of the calling thread's namespace. Parts that cannot be read are unknown.
+/// Returns what determines who can reach the sockets in the calling thread's namespace. Parts that cannot be read are
+/// unknown.
 pub fn local_network(proc: &Path) -> LocalNetwork {
     let mut dumper = match Dumper::open() {
         Ok(dumper) => dumper,
@@ -178,7 +180,7 @@ pub fn local_network(proc: &Path) -> LocalNetwork {
     }
 }
 
-/// The switches of VRFs in `/proc/sys`, which shows the calling thread's namespace. A kernel without VRFs has none.
+/// Reads the VRF settings in `/proc/sys`, which shows the calling thread's namespace. A kernel without VRFs has none.
 fn vrf_accept(proc: &Path) -> VrfAccept {
     let read = |name: &str| match std::fs::read(proc.join("sys/net/ipv4").join(name)) {
         Ok(text) => Fact::Known(text.trim_ascii() != b"0"),
@@ -237,7 +239,7 @@ fn routes_of(
         TableSelection::One(table) => Some(table),
         TableSelection::All => None,
     };
-    // A kernel without IPv6 answers with every family it has, one that cannot filter with every table.
+    // A kernel without IPv6 answers with every family it supports, and one that cannot filter with every table.
     let wanted =
         |route: &Route| route.destination.address.is_ipv4() == (family == AF_INET) && selection.holds(route.table);
     let listed = list(dumper, Question::Routes { family, table }, |payload| {
@@ -253,7 +255,7 @@ fn routes_of(
         other => other?,
     };
     if listed.rows.iter().any(Route::is_unresolved) {
-        // Kernels before 5.3 have no such objects, and then no route that needs one.
+        // Kernels before 5.3 have no next-hop objects, and therefore no routes that refer to one.
         let objects = list(dumper, Question::NextHops, |payload| parse_next_hop(payload).map(Some))?;
         listed.limits.extend(objects.limits);
         let objects: HashMap<_, _> = objects
@@ -282,7 +284,7 @@ fn rules_of(dumper: &mut Dumper<RouteSocket>) -> Result<Listed<PolicyRule>, Netl
                 all.rows.extend(listed.rows);
                 all.limits.extend(listed.limits);
             }
-            // A kernel without policy routing, or without this family, has one way for all packets.
+            // Without policy routing, or without this family, the kernel has no rules.
             Err(error) if error.is_absent() || error.why() == netstat_model::Why::NotSupported => {}
             Err(error) => return Err(error),
         }
@@ -290,10 +292,10 @@ fn rules_of(dumper: &mut Dumper<RouteSocket>) -> Result<Listed<PolicyRule>, Netl
     Ok(all)
 }
 
-/// Asks the kernel which way a packet takes.
+/// Asks the kernel for the route of a packet.
 ///
 /// # Errors
-/// When the kernel cannot be asked; that it refuses to send such a packet is an answer.
+/// Returns an error if the kernel cannot be asked. Its refusal to send such a packet is not an error but an answer.
 pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
     let dumper = &mut Dumper::open()?;
     let query = RouteQuery {
@@ -308,15 +310,15 @@ pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
         Ok(Some(mut answer)) => Ok(RouteAnswer::Way(Box::new(RouteWay {
             query,
             answer: {
-                // Until a rule is added the kernel keeps `local` and `main` of IPv4 in one tree, which it calls `main`
-                // (fib_trie_unmerge, net/ipv4/fib_trie.c). Routes of these kinds come from `local`.
+                // Until a rule is added, the kernel keeps the IPv4 tables `local` and `main` in one tree, which it
+                // calls `main` (fib_trie_unmerge, net/ipv4/fib_trie.c). Routes of these types come from `local`.
                 let own = matches!(answer.kind, RouteKind::Local | RouteKind::Broadcast);
                 if own && answer.table == TABLE_MAIN {
                     answer.table = TABLE_LOCAL;
                 }
                 answer
             },
-            // Older kernels do not know the flag; what decided is not known then.
+            // Older kernels do not support the flag; the matching route is then unknown.
             matched: ask(true).ok().flatten(),
         }))),
         Ok(None) => Ok(RouteAnswer::None("the kernel's answer could not be read".to_owned())),
@@ -327,8 +329,8 @@ pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
     }
 }
 
-/// Dumps `question` and parses each message; `None` is passed over. A message that makes no sense costs its row, and a limit
-/// says how many did.
+/// Dumps `question` and parses each message; messages for which the parser returns `None` are skipped. A malformed
+/// message is left out, and a limit reports how many were malformed.
 fn list<T>(
     dumper: &mut Dumper<RouteSocket>,
     question: Question,
