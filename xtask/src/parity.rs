@@ -154,7 +154,7 @@ const COMMANDS: &[(&str, Support)] = &[
     ("snapshot", YES),
     (
         "record",
-        ("part", WINE, "polling; no ETW yet, no names from DNS answers"),
+        ("part", WINE, "ETW by a made-up computer only; no names from DNS answers"),
     ),
     ("history", YES),
     (

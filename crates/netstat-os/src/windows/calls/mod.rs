@@ -35,7 +35,7 @@ use super::bytes::Buffer;
 use super::disks::{DiskAnswer, Volume};
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
-use super::trace_watch::NetworkTrace;
+use super::source::NetworkTrace;
 
 /// The running Windows.
 #[derive(Clone, Copy, Debug, Default)]
