@@ -154,7 +154,11 @@ const COMMANDS: &[(&str, Support)] = &[
     ("snapshot", YES),
     (
         "record",
-        ("part", WINE, "ETW by a made-up computer only; no names from DNS answers"),
+        (
+            "part",
+            WINE,
+            "ETW by a made-up computer only; no names from DNS answers",
+        ),
     ),
     ("history", YES),
     (

@@ -115,7 +115,7 @@ impl SocketList {
     }
 }
 
-/// The result of trying ports; see [`System::try_ports`](crate::System::try_ports).
+/// The result of trying ports; see [`Integrity::try_ports`](crate::Integrity::try_ports).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortTries {
     /// The ports that are in use, in the order in which they were tried.

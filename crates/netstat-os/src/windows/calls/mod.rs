@@ -33,9 +33,9 @@ pub use service::RunningService;
 
 use super::bytes::Buffer;
 use super::disks::{DiskAnswer, Volume};
+use super::source::NetworkTrace;
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
-use super::source::NetworkTrace;
 
 /// The running Windows.
 #[derive(Clone, Copy, Debug, Default)]
