@@ -53,7 +53,7 @@ const SWITCHES: &[(&str, Support)] = &[
         (
             "part",
             WINE,
-            "from the record and earlier looks; Windows does not tell it",
+            "from the record and earlier samples; Windows does not tell it",
         ),
     ),
     (
@@ -105,7 +105,10 @@ const COLUMNS: &[(Needs, Support)] = &[
             "by address and interface; what the firewall makes of it is in inspect",
         ),
     ),
-    (Needs::STATE_TIMES, ("part", WINE, "from the record and earlier looks")),
+    (
+        Needs::STATE_TIMES,
+        ("part", WINE, "from the record and earlier samples"),
+    ),
     (Needs::ASKED_NAMES, ("no", "-", "DNS answers are not watched")),
     (Needs::LOCATIONS, SAME),
     (

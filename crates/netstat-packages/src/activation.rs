@@ -185,8 +185,6 @@ fn listen(protocol: Protocol, place: &str) -> Option<Listen> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use proptest::prelude::*;
 
@@ -243,8 +241,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let put = |path: &str, text: &str| {
             let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         };
         put("usr/lib/systemd/system/ssh.socket", "[Socket]\nListenStream=22\n");
         put("usr/lib/systemd/system/web.socket", "[Socket]\nListenStream=80\n");

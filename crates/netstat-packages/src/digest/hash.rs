@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::sync::atomic::AtomicBool;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     /// Digests of "abc": RFC 1321 A.5; FIPS 180-4 examples of NIST.
     const ABC: [(Algorithm, &str); 6] = [
@@ -275,6 +275,7 @@ mod tests {
             .collect()
     }
 
+    #[cfg(unix)]
     fn age(path: &Path) {
         let old = SystemTime::now() - Duration::from_secs(3600);
         File::options()
@@ -392,7 +393,7 @@ mod tests {
         let id = FileId::of(&File::open(&path).unwrap()).unwrap().unwrap();
         let at = |seconds: i128| {
             let nanos = id.changed + seconds * 1_000_000_000;
-            UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap())
+            std::time::UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap())
         };
         assert!(!id.is_settled(at(2)) && id.is_settled(at(4)));
     }

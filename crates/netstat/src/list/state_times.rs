@@ -118,10 +118,11 @@ impl StateTimes {
             SystemKind::Other => "this system does not tell the time in a state; the",
         };
         let mut line = format!(
-            "{which} times are from {record} and from earlier looks of this run: \
+            "{which} times are from {record} and from earlier samples of this run: \
              >= is at least that, - is unknown"
         );
-        if let Some(Err(why)) = &self.record {
+        // A record here says nothing of a replayed computer of another kind.
+        if let Some(Err(why)) = self.record.as_ref().filter(|_| system == netstat_os::NATIVE_KIND) {
             line.push_str(&format!("; {}", why.words()));
         }
         diagnostics.line(line);
