@@ -370,6 +370,8 @@ fn renamed(page: &str, name: &str) -> String {
         let after = &found[NAME.len()..];
         let joined = before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '-'))
             && !FONTS.iter().any(|font| before.ends_with(font))
+            // A backslash of text: a directory on Windows.
+            || before.ends_with(r"\\")
             || after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
         out.push_str(before);
         out.push_str(if joined { NAME } else { name });
@@ -383,6 +385,13 @@ fn renamed(page: &str, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::registry::{COMMANDS, program};
+
+    #[test]
+    fn renamed_page_keeps_paths_that_hold_the_name() {
+        let page = r"\fBnetstat\fR keeps %ProgramData%\\netstat and /run/netstat; run netstat record";
+        let shown = r"\fBnetstat-rs\fR keeps %ProgramData%\\netstat and /run/netstat; run netstat-rs record";
+        assert_eq!(renamed(page, "netstat-rs"), shown);
+    }
 
     fn headings(page: &str) -> Vec<&str> {
         page.lines()
