@@ -52,7 +52,8 @@ if [ "$(uname -m)" = aarch64 ]; then
     modprobe virtio_console
     report=/dev/vport0p1
     tries=0
-    until [ -c $report ] || [ $tries -ge 100 ]; do usleep 100000; tries=$((tries + 1)); done
+    # The port is there before it can be opened. A failed redirection of exec would end this process, a failed one of a subshell does not.
+    until (: <>$report) 2>/dev/null || [ $tries -ge 300 ]; do usleep 100000; tries=$((tries + 1)); done
 fi
 # Stays open, so that the settings hold.
 exec 9<>$report
