@@ -7,6 +7,19 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// What output for people appends to the name of a program whose file has been deleted.
+pub const DELETED: &str = "(deleted)";
+
+/// Escapes the name of a program file like [`escape`], for output that may append [`DELETED`]: the parenthesis of a
+/// name that itself ends so is written as `\x28`.
+pub fn escape_program(name: &[u8]) -> Cow<'_, str> {
+    let text = escape(name);
+    match text.strip_suffix(DELETED) {
+        Some(before) => Cow::Owned(format!("{before}\\x28{}", &DELETED[1..])),
+        None => text,
+    }
+}
+
 /// Escapes `bytes` as one line of printable text.
 ///
 /// Printable characters are kept. Newline, tab, carriage return and escape become `\n \t \r \e`, other control
@@ -247,6 +260,19 @@ pub fn is_plain(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn escape_program_called_like_a_deleted_one_is_told_apart() {
+        for (name, shown) in [
+            (&b"nginx"[..], "nginx"),
+            (b"x (deleted)", "x \\x28deleted)"),
+            (b"(deleted)", "\\x28deleted)"),
+            (b"(deleted) x", "(deleted) x"),
+            (b"a\x1b(deleted)", "a\\e\\x28deleted)"),
+        ] {
+            assert_eq!(escape_program(name), shown);
+        }
+    }
 
     #[test]
     fn plain_error_leaves_out_error_number() {

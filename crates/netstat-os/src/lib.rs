@@ -86,6 +86,7 @@ pub use snapshot::{SNAPSHOT_SCHEMA, SNAPSHOT_SIZE_MAX, SNAPSHOT_VERSION, Snapsho
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, System};
 #[cfg(not(any(target_os = "linux", windows)))]
 pub use unsupported::Unsupported as Native;
+
 /// The operating system that this program was built for.
 pub const NATIVE_KIND: netstat_model::SystemKind = if cfg!(windows) {
     netstat_model::SystemKind::Windows
@@ -94,6 +95,7 @@ pub const NATIVE_KIND: netstat_model::SystemKind = if cfg!(windows) {
 } else {
     netstat_model::SystemKind::Other
 };
+
 /// The id that Windows gave this computer when it was installed; `None` on other systems, which keep theirs in a file (machine-id(5)).
 pub fn machine_guid() -> Option<String> {
     #[cfg(windows)]

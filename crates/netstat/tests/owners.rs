@@ -132,6 +132,10 @@ fn program_named_like_a_deleted_one_is_not_marked_deleted() {
     let _holder = Actor::named("server (deleted)").hold(socket);
     let line = row_at(&netstat().run(["-anb"]), at);
     assert_eq!(programs(&line), [" [server (deleted)]"]);
+    // Without brackets around the name, its parenthesis is escaped.
+    let row = netstat().run(["-tulpn"]);
+    let row = row.success().lines().find(|row| row.contains(&at.to_string())).unwrap();
+    assert!(row.ends_with("server \\x28deleted)"), "{row}");
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn cmdline(invocation: &crate::Invocation) -> Value<'_> {
 fn program<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     holder(row, |process| {
         image(process, |image| match image.deleted {
-            true => Value::Remarked(Cow::Borrowed(image.file_name()), "(deleted)"),
+            true => Value::Remarked(Cow::Borrowed(image.file_name()), crate::text::DELETED),
             false => Value::text(image.file_name()),
         })
     })

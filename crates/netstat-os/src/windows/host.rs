@@ -171,6 +171,7 @@ fn profile(source: &mut impl Source, name: &str) -> io::Result<ProfilePolicy> {
         blocks_all: number("DoNotAllowExceptions") == Some(1),
     })
 }
+
 /// The value `MachineGuid`, which the installation of Windows makes.
 #[cfg_attr(not(any(test, windows)), expect(dead_code, reason = "other systems have a file"))]
 pub(crate) fn machine_guid(source: &mut dyn Source) -> Option<String> {

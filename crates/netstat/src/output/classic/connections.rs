@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use netstat_model::columns::{self, Books, SocketRow, Sockets};
 use netstat_model::digits::{push_bare_address, push_decimal, push_endpoint};
-use netstat_model::text::escape;
+use netstat_model::text::{escape, escape_program};
 use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
@@ -305,7 +305,7 @@ fn push_fact(text: &mut Vec<u8>, fact: Fact<u64>) {
 fn push_program(text: &mut Vec<u8>, process: &Process) {
     match &process.image {
         Fact::Known(image) => {
-            text.extend_from_slice(escape(image.file_name()).as_bytes());
+            text.extend_from_slice(escape_program(image.file_name()).as_bytes());
             push_label(text, process);
             if image.deleted {
                 text.extend_from_slice(b" (deleted)");

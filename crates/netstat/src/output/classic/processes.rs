@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use netstat_model::text::escape;
+use netstat_model::text::{escape, escape_program};
 use netstat_model::{Fact, NoOwner, Owner, Owners, Process, Protocol, Socket};
 
 /// The ports that one process holds.
@@ -77,7 +77,11 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
                 Fact::Known(image) => {
                     let label = process.label().map(|label| format!(" ({})", escape(label)));
                     let mark = if image.deleted { " (deleted)" } else { "" };
-                    format!("{}{}{mark}", escape(image.file_name()), label.unwrap_or_default())
+                    format!(
+                        "{}{}{mark}",
+                        escape_program(image.file_name()),
+                        label.unwrap_or_default()
+                    )
                 }
                 Fact::Unknown(_) => "-".to_owned(),
             },

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use netstat_model::columns::{Value, ValueKind};
+use netstat_model::text::DELETED;
 
 use super::paint::Look;
 use super::{Grid, Head, write_in_order};
@@ -152,9 +153,6 @@ fn shown_widths(widths: &[usize], heads: &[Head], layout: &Layout, is_empty: &[b
     shown
 }
 
-/// What a table appends to the name of a program whose file has been deleted.
-const DELETED: &[u8] = b"(deleted)";
-
 /// Appends the text of a cell. A space in a name becomes `\x20`; if spaces are allowed, only one that could be taken
 /// for the end of a column does. In a name that could be mistaken for output of the table itself, one character is
 /// written as `\xNN`: the parenthesis of `(deleted)`, the first character of `-` and `none`.
@@ -167,7 +165,7 @@ fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
     let is_name = matches!(value, Value::Text(_));
     let posing = match &cell[begin..] {
         b"-" | b"none" if is_name => Some(0),
-        text if is_name && text.ends_with(DELETED) => Some(text.len() - DELETED.len()),
+        text if is_name && text.ends_with(DELETED.as_bytes()) => Some(text.len() - DELETED.len()),
         _ => None,
     };
     if posing.is_none() && !cell[begin..].contains(&b' ') {
